@@ -1,0 +1,1 @@
+"""Making fixes: the repair loop and the one write at its end."""

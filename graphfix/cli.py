@@ -1,0 +1,253 @@
+"""The command line: parse, call, render, exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graphfix import settings
+from graphfix._version import __version__
+from graphfix.commands.outcome import Outcome, write_text
+from graphfix.errors import GraphfixError
+
+app = typer.Typer(
+    name="graphfix",
+    help="Find TorchDynamo graph breaks, rewrite the source so that they are gone, prove every rewrite.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(StrEnum):
+    text, json, sarif, github, html = "text", "json", "sarif", "github", "html"
+
+
+class Device(StrEnum):
+    cpu, cuda = "cpu", "cuda"
+
+
+Where = Annotated[list[str] | None, typer.Argument(metavar="[PATH|TARGET]...", show_default=False)]
+Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", show_default=False)]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the report.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Write the report to a file.", show_default=False)]
+Select = Annotated[list[str] | None, typer.Option(help="Only rules whose code starts so.", show_default=False)]
+Ignore = Annotated[list[str] | None, typer.Option(help="No rules whose code starts so.", show_default=False)]
+Unsafe = Annotated[bool, typer.Option("--unsafe", help="Allow fixes that change what a user could rely on.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Targets to run side by side.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for one worker process.")]
+DeviceOption = Annotated[Device | None, typer.Option("--device", help="Default: CUDA if present.", show_default=False)]
+Backend = Annotated[
+    str | None,
+    typer.Option("--backend", help="Default: inductor with a C++ compiler, else aot_eager.", show_default=False),
+]
+Scope = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="Paths or packages that may be rewritten. Default: this project.", show_default=False),
+]
+Diff = Annotated[bool, typer.Option("--diff", help="Print the fixes as a patch; write nothing.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")]
+
+
+def _debug(wanted: bool) -> None:
+    os.environ["GRAPHFIX_DEBUG"] = "1" if wanted else ""
+
+
+Debug = Annotated[bool, typer.Option("--debug", callback=_debug, help="Show tracebacks.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"graphfix {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def scan(
+    where: Where = None,
+    format: FormatOption = Format.text,
+    output: Output = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    jobs: Jobs = 1,
+    timeout: Timeout = 600.0,
+    device: DeviceOption = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Read the breaks from a log of TORCH_LOGS=graph_breaks.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Report breaks: of files by their text, of targets (file.py::name) by compiling them. Writes nothing."""
+    from graphfix.commands.scan import scan
+
+    found = settings.load(select, ignore, device=device, timeout=timeout, jobs=jobs)
+    _finish(scan(where or [], found, trace), format, output)
+
+
+@app.command()
+def apply(
+    where: Where = None,
+    format: FormatOption = Format.text,
+    output: Output = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    unsafe: Unsafe = False,
+    timeout: Timeout = 600.0,
+    device: DeviceOption = None,
+    backend: Backend = None,
+    scope: Scope = None,
+    diff: Diff = False,
+    check: Check = False,
+    patch: Annotated[Path | None, typer.Option(help="Write the fixes to a patch file.", show_default=False)] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Write the fixed files to an overlay folder.", show_default=False)
+    ] = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Edit files outside the project as well.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Fix breaks and prove each fix. Of paths: only the fixes that are exact by construction."""
+    from graphfix.commands.apply import Sink, apply
+
+    found = settings.load(select, ignore, scope, unsafe, device=device, timeout=timeout, backend=backend)
+    _finish(apply(where or [], found, Sink(diff, check, patch, overlay, in_place)), format, output)
+
+
+@app.command()
+def verify(
+    targets: Targets,
+    format: FormatOption = Format.text,
+    output: Output = None,
+    timeout: Timeout = 600.0,
+    device: DeviceOption = None,
+    backend: Backend = None,
+    overlay: Annotated[Path | None, typer.Option(help="Judge the fixes of an overlay.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Recompile targets and judge them: no break, a graph, eager unchanged, compiled like eager. Writes nothing."""
+    from graphfix.commands.verify import verify
+
+    found = settings.load(device=device, timeout=timeout, backend=backend)
+    _finish(verify(targets, found, overlay), format, output)
+
+
+@app.command()
+def bench(
+    targets: Targets,
+    timeout: Timeout = 1800.0,
+    device: DeviceOption = None,
+    backend: Backend = None,
+    overlay: Annotated[Path | None, typer.Option(help="Time the fixes of an overlay too.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Time targets: eager, compiled as they are, compiled with an overlay's fixes. Writes nothing."""
+    from graphfix.commands.bench import bench
+
+    found = settings.load(device=device, timeout=timeout, backend=backend)
+    typer.echo(bench(targets, found, overlay), nl=False)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def run(
+    script: Annotated[str, typer.Argument(metavar="SCRIPT [ARGS]...", show_default=False)],
+    arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    format: FormatOption = Format.text,
+    output: Output = None,
+    overlay: Annotated[Path | None, typer.Option(help="Run with the fixes of an overlay.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Run your own program and report the breaks of every torch.compile in it, on stderr or in --output."""
+    from graphfix.commands.run import run
+
+    _finish(run(script, arguments or [], settings.load(), overlay), format, output, to_stderr=True)
+
+
+@app.command()
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="A rule (GF101, item-in-fill) or break id (GB0170).")],
+    debug: Debug = False,
+) -> None:
+    """Explain a rule, or what a break id means and which rules repair it."""
+    from graphfix.commands.words import explain
+
+    typer.echo(explain(code), nl=False)
+
+
+@app.command()
+def rules(debug: Debug = False) -> None:
+    """List the rules."""
+    from graphfix.commands.words import list_rules
+
+    typer.echo(list_rules(), nl=False)
+
+
+@app.command()
+def undo(debug: Debug = False) -> None:
+    """Take the last apply back."""
+    from graphfix.commands.apply import undo
+
+    for path in undo(settings.load().root):
+        typer.echo(f"restored {path}")
+
+
+def _finish(outcome: Outcome, format: Format, output: Path | None, to_stderr: bool = False) -> None:
+    """Print the outcome and leave with its exit code."""
+    stream = sys.stderr if to_stderr or outcome.patch is not None else sys.stdout
+    if outcome.patch is not None:
+        sys.stdout.write(outcome.patch)
+    text = outcome.render(format.value, color=stream.isatty() and output is None and "NO_COLOR" not in os.environ)
+    if output is None:
+        stream.write(text)
+        stream.flush()
+    else:
+        write_text(output, text)
+    raise typer.Exit(outcome.exit_code)
+
+
+def main() -> None:
+    """The console command. Leaves with 0, 1 or 2 as docs/exit-codes.md says, and 130 after Ctrl-C."""
+    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    try:
+        code = command()
+        return code if isinstance(code, int) else 0
+    except GraphfixError as error:
+        return _complain(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("\ngraphfix: interrupted; nothing was written.\n")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own usage errors
+            error.show()
+            return 2
+        return _complain(f"internal error: {type(error).__name__}: {error}; please report it with --debug.")
+
+
+def _complain(sentence: str) -> int:
+    if os.environ.get("GRAPHFIX_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    sys.stderr.write(f"graphfix: {sentence}\n")
+    return 2

@@ -1,0 +1,56 @@
+"""`graphfix explain` and `graphfix rules`: words about rules and break ids."""
+
+from __future__ import annotations
+
+import inspect
+
+from graphfix.errors import UsageError
+from graphfix.message import registry
+from graphfix.registry import all_rules
+from graphfix.rule import Rule
+
+
+def list_rules() -> str:
+    """One line a rule: code, name, safety, title."""
+    rules = all_rules()
+    wide = max(len(rule.name) for rule in rules)
+    return "".join(f"{rule.code}  {rule.name:{wide}}  {rule.safety:6}  {rule.title}\n" for rule in rules)
+
+
+def explain(code: str) -> str:
+    """The words of a rule, or of a break id of the installed torch. Raises UsageError for neither."""
+    rule = _rule(code)
+    if rule is not None:
+        return _heading(rule) + "\n\n" + rule_words(rule.code)
+    if code.upper().startswith("GB") and code[2:].isdigit():
+        return _break_words(code.upper())
+    raise UsageError(f"{code!r} is neither a rule nor a break id; `graphfix rules` lists the rules.")
+
+
+def _rule(code: str) -> Rule | None:
+    return next((rule for rule in all_rules() if code.upper() == rule.code or code == rule.name), None)
+
+
+def _heading(rule: Rule) -> str:
+    return f"{rule.code} {rule.name} ({rule.safety}): {rule.title}"
+
+
+def rule_words(code: str) -> str:
+    """The docstring of a rule and the ids it repairs, empty for an unknown code."""
+    rule = _rule(code)
+    if rule is None:
+        return ""
+    return f"{inspect.getdoc(rule)}\n\nRepairs: {', '.join(sorted(rule.repairs))}\n"
+
+
+def _break_words(id_: str) -> str:
+    entries = registry().get(id_)
+    if not entries:
+        raise UsageError(f"the installed torch has no break id {id_}; correct it, or install the torch that said it.")
+    entry = entries[0]
+    repairing = [rule for rule in all_rules() if id_ in rule.repairs]
+    lines = [f"{id_} {entry['Gb_type']}", "", str(entry["Explanation"]), ""]
+    lines += [f"Hint: {hint}" for hint in entry.get("Hints", [])]
+    lines += ["", "Rules that repair it:" if repairing else "No rule repairs it yet."]
+    lines += [f"  {_heading(rule)}" for rule in repairing]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,74 @@
+"""Compiles a target's calls and counts what Dynamo captured."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch._dynamo
+from torch.utils._pytree import tree_map
+
+from graphfix.dynamo.load import SEED, seed_everything
+from graphfix.model import Call
+
+
+def count_ops(module: torch.fx.GraphModule) -> int:
+    """The operations of one captured graph."""
+    return sum(node.op.startswith("call_") for node in module.graph.nodes)
+
+
+class CountingBackend:
+    """A Dynamo backend that notes the ops of every graph before the real backend compiles it.
+
+    `fullgraph=True` would not prove that a graph exists: it passes where nothing was captured at all.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._compile = torch._dynamo.lookup_backend(name)
+        self.ops: list[int] = []
+
+    def __call__(self, module: torch.fx.GraphModule, example_inputs: list[Any], **kwargs: Any) -> Callable[..., Any]:
+        self.ops.append(count_ops(module))
+        compiled: Callable[..., Any] = self._compile(module, example_inputs, **kwargs)
+        return compiled
+
+
+def explain(call: Call) -> tuple[int, int]:
+    """`torch._dynamo.explain` of one call: (graphs with at least one op, ops). Breaks go to the collector."""
+    args, kwargs = copy_arguments(call)
+    seed_everything(SEED)
+    output = torch._dynamo.explain(call.fn)(*args, **kwargs)
+    ops = [count_ops(graph) for graph in output.graphs]
+    return sum(count > 0 for count in ops), sum(ops)
+
+
+def compiled(call: Call, backend: CountingBackend) -> Callable[..., Any]:
+    """The call's function compiled with the counting backend under the user's own settings."""
+    compiled_function: Callable[..., Any] = torch.compile(call.fn, backend=backend)
+    return compiled_function
+
+
+@contextlib.contextmanager
+def same_random_numbers() -> Iterator[None]:
+    """Let Inductor draw the random numbers that eager draws, so that outputs can be compared."""
+    import torch._inductor.config as inductor
+
+    with inductor.patch(fallback_random=True):
+        yield
+
+
+def copy_arguments(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Fresh copies of the call's arguments: deep, and detached where a tensor is no leaf."""
+    try:
+        return copy.deepcopy((call.args, call.kwargs))
+    except RuntimeError:  # deepcopy refuses tensors that have a gradient history
+        return tree_map(_copy_leaf, (call.args, call.kwargs))  # type: ignore[no-any-return]
+
+
+def _copy_leaf(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    return copy.deepcopy(value)

@@ -1,0 +1,46 @@
+"""Turns an error inside torch's compiler into a break event, so that its place is a site like any other."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from typing import Any
+
+_USER_CODE = re.compile(r"from user code:\n(?P<stack>(?:.*\n?)*)")
+_FRAME = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+
+
+def compiler_failure(error: BaseException) -> dict[str, Any] | None:
+    """The event for an error that torch's compiler raised itself; None for an error of the user's own code."""
+    own_kind = any(kind.__module__.startswith(("torch._dynamo", "torch._inductor")) for kind in type(error).__mro__)
+    if not own_kind and not _raised_in_compiler(error):
+        return None
+    text = str(error)
+    return {
+        "event": "break",
+        "id": None,
+        "type": f"{type(error).__name__} inside torch.compile",
+        "explanation": text.split("\nfrom user code")[0].strip(),
+        "hints": ["Dynamo itself failed here; the call runs in eager only where torch.compile is left out."],
+        "consequences": [],
+        "hides_rest": True,
+        "stack": _user_frames(error, text),
+    }
+
+
+def _raised_in_compiler(error: BaseException) -> bool:
+    """Whether the error was raised there, and did not merely pass through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and "/torch/_dynamo/" in frames[-1].filename
+
+
+def _user_frames(error: BaseException, text: str) -> list[dict[str, Any]]:
+    found = _USER_CODE.search(text)
+    frames = [m.groupdict() for m in _FRAME.finditer(found["stack"])] if found else []
+    if not frames:
+        frames = [
+            {"path": frame.filename, "line": frame.lineno or 0, "function": frame.name}
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+    blank = {"column": None, "end_line": None, "end_column": None}
+    return [{**frame, "line": int(frame["line"]), **blank} for frame in frames]

@@ -1,0 +1,80 @@
+"""Finds a target's function and builds its calls, the same ones every time."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import os
+import random
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from graphfix.hook import load_file
+from graphfix.model import Call
+
+SEED = 0
+
+
+class NotATarget(Exception):
+    """The named thing is missing or yields something that is not a call; the text says what to do."""
+
+
+def find_function(module: str | None, path: str | None, name: str) -> Callable[[], Any]:
+    """The target function `name` of a file or an importable module. Raises NotATarget where it is missing."""
+    if path is not None:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+        loaded = load_file(f"graphfix_target_{abs(hash(path))}", path)
+    else:
+        assert module is not None
+        loaded = importlib.import_module(module)
+    found = loaded
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise NotATarget(f"{path or module} has no {name!r}; define it there or correct the name.")
+        found = getattr(found, part)
+    if not callable(found):
+        raise NotATarget(f"{name!r} in {path or module} is not a function; a target is a function that yields calls.")
+    return found
+
+
+def build_calls(function: Callable[[], Any], device: str) -> list[Call]:
+    """Run the target function with fixed seeds and collect its calls; new tensors are made on `device`."""
+    seed_everything(SEED)
+    with torch.device(device) if device != "cpu" else contextlib.nullcontext():
+        made = function()
+        calls = [_as_call(item) for item in _items(made)]
+    if not calls:
+        raise NotATarget(f"target {function.__name__!r} yields no call; yield at least one graphfix.Call.")
+    return calls
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    torch.manual_seed(seed)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(seed)
+
+
+def _items(made: Any) -> Iterable[Any]:
+    if isinstance(made, Call) or (isinstance(made, tuple) and made and callable(made[0])):
+        return [made]
+    if inspect.isgenerator(made) or isinstance(made, list | tuple):
+        return made
+    raise NotATarget(
+        f"a target must yield graphfix.Call(...) or return (callable, args, kwargs), not {type(made).__name__}."
+    )
+
+
+def _as_call(item: Any) -> Call:
+    if isinstance(item, Call):
+        return item
+    if isinstance(item, tuple) and 1 <= len(item) <= 3 and callable(item[0]):
+        args = item[1] if len(item) > 1 else ()
+        kwargs = item[2] if len(item) > 2 else {}
+        if isinstance(args, tuple | list) and isinstance(kwargs, dict):
+            return Call(item[0], *args, **kwargs)
+    raise NotATarget(f"a target must yield graphfix.Call(...) or (callable, args, kwargs), not {type(item).__name__}.")

@@ -1,0 +1,98 @@
+"""The worker process: runs jobs on targets and streams what it sees as JSON lines.
+
+A job is one JSON object:
+`module` or `path` and `name`: the target function · `overlay`: path → patched text · `device` ·
+`explain`: run `torch._dynamo.explain` on the first call · `compile`: backend to compile all calls with, or null ·
+`check`: run eager and compare compiled with it · `save` / `against`: file to keep the eager results in, or to
+compare them with bit for bit · `trace`: report which line followed which while eager ran · `time`: backend
+to time the first call with, or null, over `rounds` rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def main(job_file: str, event_fd: int, life_fd: int, dump_file: str) -> None:
+    """Run the jobs listed in `job_file`; events go to `event_fd`, a stack dump on SIGUSR1 to `dump_file`."""
+    events = os.fdopen(event_fd, "w", encoding="utf-8", buffering=1)
+    dump = open(dump_file, "w", encoding="utf-8")  # noqa: SIM115 (must outlive everything)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, file=dump, all_threads=True, chain=False)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    threading.Thread(target=_die_with_parent, args=(life_fd,), daemon=True).start()
+    jobs: list[dict[str, Any]] = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    for index, job in enumerate(jobs):
+        _run_guarded(job, _emitter(events, index))
+
+
+def _die_with_parent(life_fd: int) -> None:
+    os.read(life_fd, 1)  # the parent never writes: this returns when it is gone
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _emitter(events: TextIO, index: int) -> Emit:
+    def emit(event: dict[str, Any]) -> None:
+        events.write(json.dumps({"job": index, **event}, default=str) + "\n")
+
+    return emit
+
+
+def _run_guarded(job: dict[str, Any], emit: Emit) -> None:
+    stage = {"text": "importing torch"}
+
+    def enter(text: str) -> None:
+        stage["text"] = text
+        emit({"event": "stage", "text": text})
+
+    try:
+        enter("importing torch")
+        _run(job, emit, enter)
+    except BaseException as error:  # SystemExit in a target is that target's failure, not the worker's end
+        emit(
+            {
+                "event": "error",
+                "stage": stage["text"],
+                "kind": type(error).__name__,
+                "text": str(error),
+                "trace": traceback.format_exc(),
+                "frames": [(f.filename, f.lineno, f.name) for f in traceback.extract_tb(error.__traceback__)],
+            }
+        )
+        if isinstance(error, KeyboardInterrupt):
+            raise
+    emit({"event": "done"})
+
+
+def _run(job: dict[str, Any], emit: Emit, enter: Callable[[str], None]) -> None:
+    from graphfix import hook
+
+    hook.install(job["overlay"])
+    import torch
+
+    device = job["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
+    emit({"event": "versions", "python": platform.python_version(), "torch": torch.__version__, "device": device})
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("this torch sees no CUDA device; use --device cpu or install a CUDA build of torch.")
+    os.environ["GRAPHFIX_DEVICE"] = device
+    from graphfix.dynamo.session import Session
+
+    Session(job, device, emit, enter).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

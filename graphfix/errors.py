@@ -1,0 +1,27 @@
+"""What can go wrong, as sentences a user can act on. Every GraphfixError ends the command with exit code 2."""
+
+from __future__ import annotations
+
+
+class GraphfixError(Exception):
+    """One sentence on what happened and one on what to do; printed without a traceback."""
+
+
+class UsageError(GraphfixError):
+    """The command line named something that is not there or makes no sense."""
+
+
+class ConfigError(GraphfixError):
+    """`[tool.graphfix]` holds something graphfix does not understand."""
+
+
+class TargetError(GraphfixError):
+    """A target could not be found, or is not what a target must be."""
+
+
+class SourceError(GraphfixError):
+    """A source file could not be read, parsed or rewritten."""
+
+
+class WriteError(GraphfixError):
+    """Files could not be written; nothing was changed."""

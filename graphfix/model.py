@@ -1,0 +1,296 @@
+"""The records: frozen plain data that crosses processes, becomes JSON and compares by value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Safety(StrEnum):
+    """How much a fix may be trusted without a look (docs/safety.md)."""
+
+    EXACT = "exact"
+    """The same eager behaviour by construction; applied without a target."""
+    PROVEN = "proven"
+    """Correct under conditions that a run must show; applied only after its verdict."""
+    UNSAFE = "unsafe"
+    """Changes something a user could rely on; needs `--unsafe`."""
+
+
+class Status(StrEnum):
+    """How a target's worker process ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A span of source: lines from 1, columns from 0 in characters, the end exclusive.
+
+    `column` and `end_column` are None where Python or torch gave no columns: the span is the whole line.
+    """
+
+    path: str
+    line: int
+    column: int | None = None
+    end_line: int | None = None
+    end_column: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a user stack, outermost first in `Break.stack`."""
+
+    path: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A graph break as Dynamo reported it, at one site.
+
+    `id` is Dynamo's registry id (`GB0124`), None where torch has no registry entry. `seen` is how often the site was
+    reported in the pass that saw it most. `hides_rest`: Dynamo skipped the rest of the frame, so that later breaks
+    in it are not reported yet. `consequences` are ids Dynamo reported only because of this break.
+    """
+
+    id: str | None
+    type: str
+    explanation: str
+    hints: tuple[str, ...]
+    location: Location
+    function: str
+    stack: tuple[Frame, ...] = ()
+    seen: int = 1
+    hides_rest: bool = False
+    consequences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to compile: `spec` as the user wrote it, expanded to one function (`file.py::flow`)."""
+
+    spec: str
+    name: str
+
+
+class Call:
+    """One call of a target: `Call(fn, *args, **kwargs)` stands for `fn(*args, **kwargs)`.
+
+    Made by a target, inside the worker process only. graphfix copies `args` and `kwargs` before every run, so that
+    a call that writes to its arguments can be run many times.
+    """
+
+    __slots__ = ("args", "fn", "kwargs")
+
+    def __init__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        if not callable(fn):
+            raise TypeError(f"graphfix.Call needs something callable first, not {type(fn).__name__}")
+        self.fn, self.args, self.kwargs = fn, args, kwargs
+
+    def __repr__(self) -> str:
+        return f"Call({getattr(self.fn, '__qualname__', type(self.fn).__name__)}, …)"
+
+
+def target(function: F) -> F:
+    """Mark a function as a graphfix target: it yields (or returns) the calls to compile.
+
+    The first call is compiled; all of them are checked, so yield a second one of another shape.
+    """
+    function.__graphfix_target__ = True  # type: ignore[attr-defined]
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the characters `start:end` of the file at `path` by `text` (offsets into the decoded file)."""
+
+    path: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A rewrite offered for one finding; `diff` is unified, against the sources it was made for."""
+
+    rule: str
+    title: str
+    safety: Safety
+    edits: tuple[Edit, ...]
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A place to repair: found statically (`break_` is None) or reported by Dynamo (`break_` says why).
+
+    `rule` is the code of the rule that knows the pattern, None where no rule does. `code` is the user's own line.
+    """
+
+    location: Location
+    rule: str | None
+    message: str
+    code: str = ""
+    break_: Break | None = None
+    fix: Fix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recompile:
+    function: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFrame:
+    function: str
+    path: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CudagraphSkip:
+    reason: str
+    path: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    path: str
+    line: int
+    op: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """What compiling one target showed.
+
+    `graphs` counts captured graphs that hold at least one op, `graph_breaks` how often Dynamo reported a break,
+    `ops` the captured operations, all for the target's first call. `sites` are distinct places, the most
+    consequential first. `seconds` is wall time, process start included. The first line of `error` says what happened;
+    the rest is the stack it hung in, or the last words of a process that died.
+    """
+
+    name: str
+    spec: str
+    status: Status = Status.OK
+    error: str | None = None
+    graphs: int = 0
+    graph_breaks: int = 0
+    ops: int = 0
+    seconds: float = 0.0
+    sites: tuple[Finding, ...] = ()
+    recompiles: tuple[Recompile, ...] = ()
+    cudagraph_skips: tuple[CudagraphSkip, ...] = ()
+    syncs: tuple[Sync, ...] = ()
+    skipped_frames: tuple[SkippedFrame, ...] = ()
+    verdict: Verdict | None = None
+
+    @property
+    def clean(self) -> bool:
+        """One or more graphs were captured and nothing broke them."""
+        return self.status is Status.OK and not self.sites and self.graphs > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One side of a before/after comparison."""
+
+    graphs: int
+    graph_breaks: int
+    sites: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A branch that a fix rewrote and which ways the target's calls took: (condition true, condition false)."""
+
+    path: str
+    line: int
+    reached: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of one target by the four conditions, in a fresh process.
+
+    `eager_identical`: outputs, mutated arguments, module state, RNG state and exceptions are equal bit for bit on
+    every call. `compiled_max_abs_diff`: the largest absolute difference between compiled and eager outputs, None
+    where nothing could be compared; `within_tolerance` judges it by dtype (docs/verify.md). `new_breaks`: sites
+    that the unpatched sources do not have, where a fix put them. `error` is the first thing that went wrong.
+    """
+
+    target: str
+    before: Counts
+    after: Counts
+    eager_identical: bool
+    compiled_max_abs_diff: float | None
+    within_tolerance: bool
+    arms: tuple[Arm, ...]
+    seconds: float
+    backend: str
+    device: str
+    new_breaks: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """All four conditions hold for what was fixed (breaks that nobody fixed may remain)."""
+        return (
+            self.error is None
+            and self.after.graphs > 0
+            and not self.new_breaks
+            and self.eager_identical
+            and self.within_tolerance
+        )
+
+    @property
+    def one_sided(self) -> tuple[Arm, ...]:
+        """Rewritten branches of which the target's calls took only one way."""
+        return tuple(arm for arm in self.arms if not all(arm.reached))
+
+
+class FixStatus(StrEnum):
+    KEPT = "kept"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class FixRecord:
+    """What became of one fix that `apply` tried."""
+
+    rule: str
+    path: str
+    line: int
+    safety: Safety
+    status: FixStatus
+    reason: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything one command found out; every output format renders this and nothing else.
+
+    `fixes` is None for commands that fix nothing. `skipped` names files that could not be read, with the reason.
+    """
+
+    versions: Mapping[str, str]
+    targets: tuple[TargetReport, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    fixes: tuple[FixRecord, ...] | None = None
+    written: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = field(default=())

@@ -1,0 +1,143 @@
+"""Judges a target by the four conditions, and one fix by what it changed."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from graphfix.model import Arm, Counts, Status, Target, Verdict
+from graphfix.scan.dynamic import Observation, Options, Placed, Progress, make_job, observe
+from graphfix.source.sources import Sources
+
+Tell = Callable[[str], None]
+
+STEP_BACKEND = "aot_eager"
+"""Judges single fixes: it traces as Inductor does and needs no compiler. The last verdict is the user's backend's."""
+
+
+def default_backend() -> str:
+    """Inductor where there is a C++ compiler for it (CUDA needs one too), else aot_eager."""
+    return "inductor" if any(shutil.which(name) for name in ("g++", "clang++", "c++", "cl")) else STEP_BACKEND
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the original sources did: their observation, and the file that holds the eager results."""
+
+    observation: Observation
+    results: Path
+
+
+@contextmanager
+def reference(target: Target, options: Options, tell: Tell) -> Iterator[Reference]:
+    """Run the target's original sources once; the results live as long as the block."""
+    with tempfile.TemporaryDirectory(prefix="graphfix-") as folder:
+        results = Path(folder) / "eager.pt"
+        job = make_job(target, options, explain=True, check=True, save=str(results), trace=True)
+        yield Reference(observe([job], options, tell), results)
+
+
+def run_patched(
+    target: Target, sources: Sources, against: Reference, backend: str, options: Options, tell: Tell
+) -> Observation:
+    """Run the target on patched sources in a fresh process: explain, eager against the reference, compiled."""
+    job = make_job(
+        target,
+        options,
+        overlay=sources.patched,
+        explain=True,
+        check=True,
+        against=str(against.results),
+        compile=backend,
+        trace=True,
+    )
+    return observe([job], options, tell)
+
+
+def verdict(
+    target: Target,
+    before: Observation,
+    after: Observation,
+    sources: Sources,
+    backend: str,
+    options: Options,
+    arms: Sequence[Arm] = (),
+) -> Verdict:
+    """The four conditions, from the two runs. `new_breaks` are sites where `sources` differ from the files."""
+    eager, compiled = after.facts.get("eager"), after.facts.get("compiled")
+    differs = (eager and eager["difference"]) or (compiled and compiled["difference"])
+    sites = after.sites(sources, options.rules)
+    error = before.error or after.error or (differs and str(differs)) or None
+    if error is None and after.graphs == 0:
+        error = "no graph was captured, so nothing is compiled"
+    return Verdict(
+        target=target.name,
+        before=_counts(before, Sources(), options),
+        after=_counts(after, sources, options),
+        eager_identical=bool(eager and eager["identical"]),
+        compiled_max_abs_diff=compiled["max_abs_diff"] if compiled else None,
+        within_tolerance=bool(compiled and compiled["difference"] is None),
+        arms=tuple(arms),
+        seconds=round(before.ending.seconds + after.ending.seconds, 3),
+        backend=backend,
+        device=after.facts["versions"]["device"] if "versions" in after.facts else "unknown",
+        new_breaks=tuple(_describe(site) for site in sites if _is_patched(site, sources)),
+        error=error,
+    )
+
+
+def _counts(seen: Observation, sources: Sources, options: Options) -> Counts:
+    return Counts(seen.graphs, len(seen.causes("explain")), len(seen.sites(sources, options.rules)))
+
+
+def objection(trial: Verdict, site: Placed, after: Sequence[Placed]) -> str | None:
+    """Why a fix must not be kept, None where it may: its site is gone, and all the conditions hold."""
+    if trial.error is not None:
+        return trial.error
+    if any(key(other) == key(site) for other in after):
+        return "the break is still there"
+    if trial.new_breaks:
+        return f"the rewritten code breaks too: {trial.new_breaks[0]}"
+    if not trial.eager_identical:
+        return "eager results were not compared"
+    return None if trial.within_tolerance else "compiled results were not compared"
+
+
+def key(site: Placed) -> tuple[str, str, str, str]:
+    """What stays the same of a site when lines move: file, function, the marked text, the break's id."""
+    module, node = site.found if site.found else (None, None)
+    text = module.segment(node) if module and node is not None else str(site.location.line)
+    function = module.qualname(site.location.line) if module else site.frame["function"]
+    return (site.location.path, function, text, site.event["id"] or site.event["type"])
+
+
+def _is_patched(site: Placed, sources: Sources) -> bool:
+    """Whether the site stands on a line that the patch wrote."""
+    path = site.location.path
+    now, was = sources.module(path).lines, Sources().module(path).lines
+    if now == was:
+        return False
+    blocks = difflib.SequenceMatcher(None, was, now, autojunk=False).get_opcodes()
+    return any(tag != "equal" and c < site.location.line <= d for tag, _, _, c, d in blocks)
+
+
+def _describe(site: Placed) -> str:
+    return f"{site.location.path}:{site.location.line} {site.event['id'] or ''} {site.event['type']}"
+
+
+def judge(
+    target: Target, patched: Sources, backend: str, options: Options, progress: Progress
+) -> tuple[Observation, Verdict]:
+    """Judge the target on `patched` sources (none: the files as they are) against the files, in fresh processes."""
+    tell = partial(progress, target.name)
+    with reference(target, options, tell) as original:
+        after = original.observation
+        if after.status is Status.OK:
+            after = run_patched(target, patched, original, backend, options, tell)
+        return after, verdict(target, original.observation, after, patched, backend, options)

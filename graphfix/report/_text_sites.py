@@ -1,0 +1,112 @@
+"""Sites and static findings on a terminal: a table where there is room, a list where there is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from graphfix.model import Finding, Safety
+from graphfix.report._marks import mark, visible
+from graphfix.report._paths import place, shorten
+from graphfix.report._text_code import NAME, PATH, PROSE, Code, Folded
+from graphfix.report._words import consequences, why
+
+TABLE_FROM = 90
+"""Below this width the line would fold into a column too narrow to read."""
+NOTHING = "–"
+SAFETY_STYLE = {Safety.EXACT: "green", Safety.PROVEN: "cyan", Safety.UNSAFE: "yellow"}
+_HIDES = "hides the rest of the frame"
+
+
+def sites(found: tuple[Finding, ...], width: int) -> RenderableType:
+    """The sites of one target, the most consequential first."""
+    if width < TABLE_FROM:
+        return Group(*(_stacked(number, site) for number, site in enumerate(found, 1)))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), leading=1, header_style="dim")
+    for name, widest in (("site", width * 26 // 100), ("the line", None), ("why", width * 20 // 100)):
+        table.add_column(name, max_width=widest)
+    for name, narrowest in (("id", len("GB0000")), ("seen", len("seen")), ("rule", len("proven"))):
+        table.add_column(name, overflow="fold", min_width=narrowest)
+    for site in found:
+        table.add_row(_where(site), Code(mark(site)), _why(site), _id(site), _seen(site), _rule(site))
+    return table
+
+
+def unruled(found: tuple[Finding, ...]) -> Iterator[RenderableType]:
+    """Where to read on about the breaks that no rule repairs."""
+    ids = dict.fromkeys(site.break_.id for site in found if not site.rule and site.break_ and site.break_.id)
+    for name in ids:
+        yield Text(f"no rule repairs {name} yet: `graphfix explain {name}` says what to do", "dim")
+
+
+def findings(found: tuple[Finding, ...]) -> Iterator[RenderableType]:
+    """Static findings, file by file."""
+    for path in dict.fromkeys(finding.location.path for finding in found):
+        yield Folded(shorten(path), "bold", after=PATH)
+        for finding in found:
+            if finding.location.path == path:
+                yield from _finding(finding)
+        yield Text()
+
+
+def _finding(finding: Finding) -> Iterator[RenderableType]:
+    yield Text(visible(f"{place(finding.location)}: {finding.rule or NOTHING} {finding.message}"))
+    yield _indented(Code(mark(finding)))
+    yield _indented(_fix(finding))
+
+
+def _fix(finding: Finding) -> Text:
+    if finding.fix is None:
+        return Text("fix: none", "dim")
+    safety = Text(finding.fix.safety, SAFETY_STYLE[finding.fix.safety])
+    return Text.assemble("fix: ", safety, visible(f" ({finding.fix.title})"))
+
+
+def _stacked(number: int, site: Finding) -> Group:
+    facts = " ".join(part for part in (_id(site), _seen(site)) if part != NOTHING)
+    head = Folded(f"{number}. {place(site.location)}", "bold", after=PATH)
+    details = Group(_function(site), Code(mark(site)), _why(site), Text(facts), Text("rule: ") + _rule(site, ", "))
+    gap = [Text()] if number > 1 else []
+    return Group(*gap, head, _indented(details, 3))
+
+
+def _where(site: Finding) -> Group:
+    return Group(Folded(place(site.location), after=PATH), _function(site))
+
+
+def _function(site: Finding) -> RenderableType:
+    return Folded(f"in {site.break_.function}", "dim", after=NAME) if site.break_ else Text("")
+
+
+def _why(site: Finding) -> Group:
+    lines = [Folded(why(site), after=PROSE)]
+    if site.break_ and site.break_.hides_rest:
+        lines.append(Folded(_HIDES, "yellow", after=PROSE))
+    if more := consequences(site):
+        lines.append(Folded(more, "dim", after=PROSE))
+    return Group(*lines)
+
+
+def _id(site: Finding) -> str:
+    return (site.break_.id if site.break_ else None) or NOTHING
+
+
+def _seen(site: Finding) -> str:
+    return f"×{site.break_.seen}" if site.break_ else NOTHING
+
+
+def _rule(site: Finding, between: str = "\n") -> Text:
+    if site.rule is None:
+        return Text(NOTHING)
+    if site.fix is None:
+        return Text(f"{visible(site.rule)}{between}no fix")
+    return Text.assemble(f"{visible(site.rule)}{between}", (str(site.fix.safety), SAFETY_STYLE[site.fix.safety]))
+
+
+def _indented(what: RenderableType, by: int = 4) -> Padding:
+    return Padding(what, (0, 0, 0, by))

@@ -1,0 +1,148 @@
+"""The sentences of a report, the same in every format."""
+
+from __future__ import annotations
+
+from graphfix.model import Finding, FixStatus, Report, Status, TargetReport, Verdict
+from graphfix.report._paths import shorten
+
+NO_GRAPH = "no graph was captured: this is not clean"
+OUTCOMES = ("clean", "with breaks", "without a graph", "failed")
+ARMS = ("true", "false")
+"""What the two places of `Arm.reached` stand for."""
+
+
+def count(number: int, noun: str) -> str:
+    """`1 graph`, `2 graphs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def outcome(target: TargetReport) -> str:
+    """One of OUTCOMES."""
+    if target.status is not Status.OK:
+        return "failed"
+    if target.clean:
+        return "clean"
+    return "with breaks" if target.sites else "without a graph"
+
+
+def headline(target: TargetReport, *, breaks: bool = True) -> str:
+    """`32 graphs, 41 graph breaks, 3 places to fix, 2 with a rule`; `breaks` says whether to count the breaks."""
+    failed = target.status is not Status.OK
+    if not target.sites and not target.graphs:
+        return f"{target.status}" if failed else NO_GRAPH
+    parts = [str(target.status)] if failed else []
+    parts.append(count(target.graphs, "graph"))
+    if breaks and target.graph_breaks:
+        parts.append(count(target.graph_breaks, "graph break"))
+    if target.sites:
+        parts += _places(target.sites)
+    elif not failed:
+        parts.append("no places to fix" if target.graph_breaks else "no breaks")
+    return ", ".join(parts)
+
+
+def why(finding: Finding) -> str:
+    """The break's type, or for a static finding its message."""
+    return finding.break_.type if finding.break_ else finding.message
+
+
+def consequences(finding: Finding) -> str:
+    """Which other breaks are only there because of this one, or nothing."""
+    ids = finding.break_.consequences if finding.break_ else ()
+    return f"also causes {', '.join(ids)}" if ids else ""
+
+
+def error_parts(target: TargetReport) -> tuple[str, str]:
+    """The sentence a failed target ended with, and what follows it (the stack of a timeout)."""
+    first, _, rest = (target.error or "no reason was given").strip().partition("\n")
+    return first, rest.strip("\n")
+
+
+def verdict_facts(verdict: Verdict) -> str:
+    """What was measured, in one line, without the judgement."""
+    before, after = verdict.before, verdict.after
+    facts = [
+        f"{count(before.graphs, 'graph')} → {after.graphs}",
+        f"{count(before.sites, 'place')} → {after.sites}",
+        "eager identical" if verdict.eager_identical else "eager differs",
+        f"{_difference(verdict)} ({verdict.backend}, {verdict.device})",
+    ]
+    if verdict.arms:
+        facts.append(_arms(verdict))
+    return ", ".join(facts)
+
+
+def judgement(verdict: Verdict) -> str:
+    """`proven`, or `not proven: ` and every reason."""
+    if verdict.ok:
+        return "proven"
+    reasons = [
+        verdict.error,
+        None if verdict.after.graphs else "no graph was captured",
+        f"new breaks: {', '.join(verdict.new_breaks)}" if verdict.new_breaks else None,
+        None if verdict.eager_identical else "eager results differ",
+        None if verdict.within_tolerance else "compiled results are outside the tolerance",
+    ]
+    return "not proven: " + "; ".join(filter(None, reasons))
+
+
+def summary(report: Report) -> str:
+    """The last line: `2 targets: 1 clean, 1 with breaks · 3 places to fix, 2 with a rule`."""
+    parts = [part for part in (_targets(report), _sites(report), _findings(report), _fixes(report)) if part]
+    if report.skipped:
+        parts.append(f"{count(len(report.skipped), 'file')} skipped")
+    return " · ".join(parts)
+
+
+def _places(sites: tuple[Finding, ...]) -> list[str]:
+    ruled = sum(site.rule is not None for site in sites)
+    return [f"{count(len(sites), 'place')} to fix", f"{ruled or 'none'} with a rule"]
+
+
+def _difference(verdict: Verdict) -> str:
+    if verdict.compiled_max_abs_diff is None:
+        return "compiled not compared"
+    over = "" if verdict.within_tolerance else ", over the tolerance"
+    return f"compiled max diff {verdict.compiled_max_abs_diff or 0:.2g}{over}"
+
+
+def _arms(verdict: Verdict) -> str:
+    ways = [way for arm in verdict.arms for way in arm.reached]
+    missed = [
+        f"{shorten(arm.path)}:{arm.line} never {name}"
+        for arm in verdict.one_sided
+        for name, reached in zip(ARMS, arm.reached, strict=False)
+        if not reached
+    ]
+    one_sided = f" (one-sided: {', '.join(missed)})" if missed else ""
+    return f"arms {sum(ways)} of {len(ways)} witnessed{one_sided}"
+
+
+def _targets(report: Report) -> str:
+    if not report.targets:
+        return ""
+    outcomes = [outcome(target) for target in report.targets]
+    kinds = [f"{outcomes.count(kind)} {kind}" for kind in OUTCOMES if kind in outcomes]
+    return f"{count(len(outcomes), 'target')}: {', '.join(kinds)}"
+
+
+def _sites(report: Report) -> str:
+    # Two targets may break at the same place; it is fixed once.
+    found = [site for target in report.targets for site in target.sites]
+    distinct = {(site.location, site.break_ and site.break_.id): site for site in found}
+    return ", ".join(_places(tuple(distinct.values()))) if distinct else ""
+
+
+def _findings(report: Report) -> str:
+    if not report.findings:
+        return "" if report.targets or report.fixes is not None else "no findings"
+    fixable = sum(finding.fix is not None for finding in report.findings)
+    return f"{count(len(report.findings), 'finding')}, {fixable or 'none'} with a fix"
+
+
+def _fixes(report: Report) -> str:
+    if report.fixes is None:
+        return ""
+    statuses = [fix.status for fix in report.fixes]
+    counted = [f"{statuses.count(status)} {status}" for status in FixStatus if status in statuses]
+    return f"fixes: {', '.join(counted)}" if counted else "no fixes"

@@ -1,0 +1,106 @@
+"""The report for a person at a terminal or reading a log."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from io import StringIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from graphfix.model import Report, Status, TargetReport
+from graphfix.report import _text_fixes, _text_sites
+from graphfix.report._marks import visible
+from graphfix.report._paths import shorten
+from graphfix.report._text_code import Folded
+from graphfix.report._words import error_parts, headline, outcome, summary
+
+_OUTCOME_STYLE = {"clean": "green", "with breaks": "yellow", "without a graph": "bold yellow", "failed": "bold red"}
+_SHORT_LIST = 5
+_NARROWEST = 30
+
+
+def render(report: Report, *, width: int | None = None, color: bool = False) -> str:
+    """Lines of at most `width` cells; without colour, carets stand for it and no line ends in a blank."""
+    columns = width if width is not None else shutil.get_terminal_size((100, 24)).columns
+    stream = StringIO()
+    console = Console(
+        file=stream,
+        width=max(columns, _NARROWEST),
+        color_system="standard" if color else None,
+        force_terminal=color,
+        force_jupyter=False,
+        no_color=False,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+    )
+    for block in _blocks(report, console.width):
+        console.print(block)
+    text = stream.getvalue()
+    return text if color else "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def _blocks(report: Report, width: int) -> Iterator[RenderableType]:
+    for target in report.targets:
+        yield from _target(target, width)
+        yield Text()
+    yield from _text_sites.findings(report.findings)
+    if report.fixes:
+        yield from _text_fixes.fixes(report.fixes)
+        yield Text()
+    verdicts = [target.verdict for target in report.targets if target.verdict]
+    if verdicts:
+        yield from map(_text_fixes.verdict, verdicts)
+        yield Text()
+    yield from _text_fixes.written(report.written)
+    for path, reason in report.skipped:
+        yield Text(visible(f"skipped {shorten(path)}: {reason}"))
+    yield Text(summary(report), "bold")
+
+
+def _target(target: TargetReport, width: int) -> Iterator[RenderableType]:
+    style = _OUTCOME_STYLE[outcome(target)]
+    name = Text(visible(target.name), "bold")
+    yield Text.assemble(name, ": ", (headline(target), style), (f" ({target.seconds:.1f} s)", "dim"))
+    if target.status is not Status.OK:
+        yield from _error(target)
+    if target.sites:
+        yield Text()
+        yield _text_sites.sites(target.sites, width)
+        yield from _text_sites.unruled(target.sites)
+    if notes := list(_notes(target)):
+        yield from [Text(), *notes]
+
+
+def _error(target: TargetReport) -> Iterator[RenderableType]:
+    first, rest = error_parts(target)
+    yield Padding(Text(visible(first), "red"), (0, 0, 0, 2))
+    if rest:
+        yield Padding(Folded(rest, "dim"), (0, 0, 0, 4))
+
+
+def _notes(target: TargetReport) -> Iterator[RenderableType]:
+    """What else compiling showed, each kind as a short list."""
+    frames = [f"{each.function} ({shorten(each.path)}:{each.line}): {each.reason}" for each in target.skipped_frames]
+    graphs = [_at(each.path, each.line) + each.reason for each in target.cudagraph_skips]
+    yield from _list("recompiles", [f"{each.function}: {each.reason}" for each in target.recompiles])
+    yield from _list("skipped frames", frames)
+    yield from _list("CUDA graphs skipped", graphs)
+    yield from _list("host syncs", [_at(each.path, each.line) + each.op for each in target.syncs])
+
+
+def _at(path: str | None, line: int | None) -> str:
+    return f"{shorten(path)}:{line}: " if path else ""
+
+
+def _list(title: str, items: list[str]) -> Iterator[RenderableType]:
+    if not items:
+        return
+    shown = [Padding(Text(visible(f"- {item}")), (0, 0, 0, 2)) for item in items[:_SHORT_LIST]]
+    yield Group(Text(f"{title}: {len(items)}"), *shown)
+    if len(items) > _SHORT_LIST:
+        yield Padding(Text(f"… and {len(items) - _SHORT_LIST} more (--format json has them all)", "dim"), (0, 0, 0, 2))

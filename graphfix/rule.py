@@ -1,0 +1,118 @@
+"""What a rule is: a pattern that breaks the graph, the rewrite that repairs it, and the cases that show it."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from graphfix.errors import SourceError
+from graphfix.model import Break, Edit, Fix, Location, Safety
+from graphfix.source.module import Module, N
+from graphfix.source.paths import short
+
+__all__ = ["Case", "Leaves", "Rewrite", "Rewrites", "Rule", "Safety", "Site"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """What a rule wants to change: edits of one file, and the branch it rewrites, if it does."""
+
+    edits: tuple[Edit, ...]
+    branch: Location | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node that may be repaired: found statically (`break_` is None), or named by Dynamo."""
+
+    module: Module
+    node: ast.AST
+    break_: Break | None = None
+
+    def enclosing(self, kind: type[N]) -> N | None:
+        """The innermost `kind` around the node, within its function."""
+        return self.module.enclosing(self.node, kind)
+
+    def replace(self, old: ast.AST, template: str, /, **parts: ast.AST | Sequence[ast.stmt]) -> Rewrite | None:
+        """A rewrite that puts `template` in place of `old` (see `graphfix.source.rewrite.replace`).
+
+        None where the place has a shape that the template cannot take.
+        """
+        from graphfix.source import rewrite
+
+        try:
+            edits = rewrite.replace(self.module, old, template, parts)
+        except rewrite.CannotRewrite:
+            return None
+        branch = self.module.location(old.test) if isinstance(old, ast.If) else None
+        return Rewrite(edits, branch)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrites:
+    """Source that breaks the graph, the exact source after the rule, and calls (`f(torch.ones(3))`) that run it."""
+
+    before: str
+    after: str
+    calls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """Source that the rule must not touch, though it looks alike. `calls` may be empty: then nothing is run."""
+
+    source: str
+    calls: tuple[str, ...] = ()
+
+
+Case = Rewrites | Leaves
+
+
+class Rule:
+    """One pattern and its repair. The class docstring has four headings, which `graphfix explain` prints:
+    What it does, Why it breaks the graph, Example, Safety."""
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    title: ClassVar[str]
+    safety: ClassVar[Safety]
+    repairs: ClassVar[frozenset[str]]
+    cases: ClassVar[tuple[Case, ...]]
+
+    def find(self, module: Module) -> Iterator[Site]:
+        """The sites that syntax and scope alone make certain."""
+        raise NotImplementedError
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        """The repair of one site, None where the pattern is another one."""
+        raise NotImplementedError
+
+    def fix(self, site: Site) -> Fix | None:
+        """The rewrite as a record, with its diff."""
+        try:
+            found = self.rewrite(site)
+        except SourceError:
+            return None
+        if found is None or not found.edits:
+            return None
+        before = site.module.text
+        shown = diff(short(site.module.path), before, apply(before, found.edits))
+        return Fix(self.code, self.title, self.safety, found.edits, shown)
+
+
+def apply(text: str, edits: tuple[Edit, ...]) -> str:
+    """The text with the edits (which do not overlap) made."""
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def diff(path: str, before: str, after: str) -> str:
+    """A unified diff of the file at the relative `path`, as `patch -p1` and `git apply` read it."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path}", f"b/{path}"
+    )
+    return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)

@@ -1,0 +1,1 @@
+"""Finding breaks: in files by syntax, in targets by compiling them."""

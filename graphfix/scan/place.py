@@ -1,0 +1,72 @@
+"""Says where a break is: which frame of its stack is the user's, and which expression there is guilty."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import os
+import re
+import sysconfig
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphfix.errors import SourceError
+from graphfix.model import Location
+from graphfix.source.module import Module, guilty_part
+from graphfix.source.sources import Sources
+
+_USES_TORCH = re.compile(r"^\s*(from|import)\s+torch\b", re.MULTILINE)
+
+
+@functools.cache
+def _library_folders() -> tuple[str, ...]:
+    """Folders whose code is nobody's to repair: torch and the standard library."""
+    spec = importlib.util.find_spec("torch")
+    torch = [os.path.dirname(spec.origin)] if spec and spec.origin else []
+    return tuple(folder + os.sep for folder in [*torch, sysconfig.get_paths()["stdlib"]])
+
+
+def is_library(path: str) -> bool:
+    """Whether a frame's file belongs to torch, the standard library or no file at all."""
+    if path.startswith("<"):
+        return True
+    inside = path.startswith(_library_folders())
+    return inside and (_library_folders()[0] in path or f"{os.sep}site-packages{os.sep}" not in path)
+
+
+def user_frame(stack: Sequence[Mapping[str, Any]], sources: Sources) -> Mapping[str, Any] | None:
+    """The frame to show for a break: the innermost one in code that uses torch.
+
+    A break inside tqdm or a logging library is so shown where the model calls it. Where no frame uses torch it is
+    the innermost one outside torch and the standard library, else the innermost one.
+    """
+    own = [frame for frame in stack if not is_library(frame["path"])]
+    using = [frame for frame in own if _uses_torch(frame["path"], sources)]
+    found = using or own or list(stack)
+    return found[-1] if found else None
+
+
+def _uses_torch(path: str, sources: Sources) -> bool:
+    try:
+        return _USES_TORCH.search(sources.module(path).text) is not None
+    except SourceError:
+        return False
+
+
+def node_of(frame: Mapping[str, Any], sources: Sources) -> tuple[Module, ast.AST] | None:
+    """The module and node that a frame stands at, None where the file or the place cannot be read."""
+    try:
+        module = sources.module(frame["path"])
+        node = module.node_at(frame["line"], frame["column"], frame["end_line"], frame["end_column"])
+    except SourceError:
+        return None
+    return None if node is None else (module, node)
+
+
+def location_of(frame: Mapping[str, Any], found: tuple[Module, ast.AST] | None) -> Location:
+    """The span to mark: the guilty expression, the whole line where no node was found."""
+    if found is None or frame["column"] is None:
+        return Location(frame["path"], frame["line"])
+    module, node = found
+    return module.location(guilty_part(node))

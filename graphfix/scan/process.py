@@ -1,0 +1,136 @@
+"""Starts a worker process, reads its events as they come, and ends it whatever it does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphfix.model import Status
+
+Event = Mapping[str, Any]
+
+_BOOT = "import sys; sys.path.append(sys.argv[5]); from graphfix.dynamo.worker import main; \
+main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a worker ended: `error` says what happened, with the stack it hung in or its last words."""
+
+    status: Status
+    error: str | None
+    seconds: float
+
+
+def run_jobs(jobs: Sequence[Mapping[str, Any]], timeout: float, on_event: Callable[[Event], None]) -> Ending:
+    """Run the jobs in one fresh process; every event reaches `on_event` as soon as it is written.
+
+    The process leads its own group, which is ended whole: on timeout (seconds, after a stack dump), on Ctrl-C, and
+    when this process dies.
+    """
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="graphfix-") as folder:
+        worker = _Worker(jobs, Path(folder))
+        try:
+            stage = worker.listen(start + timeout, on_event)
+            if stage is None:
+                return Ending(Status.OK, None, time.monotonic() - start)
+            if worker.timed_out:
+                error = f"timed out after {timeout:g} s while {stage}; it hung here:\n{worker.dump()}"
+                return Ending(Status.TIMEOUT, error, time.monotonic() - start)
+            error = f"{worker.death()} while {stage}.{worker.last_words()}"
+            return Ending(Status.CRASH, error, time.monotonic() - start)
+        finally:
+            worker.end()
+
+
+class _Worker:
+    def __init__(self, jobs: Sequence[Mapping[str, Any]], folder: Path) -> None:
+        self.timed_out, self._jobs = False, len(jobs)
+        self._dump, self._log = folder / "dump.txt", folder / "log.txt"
+        job_file = folder / "jobs.json"
+        job_file.write_text(json.dumps(list(jobs)), encoding="utf-8")
+        self._events, event_write = os.pipe()
+        life_read, self._life = os.pipe()
+        package_home = str(Path(__file__).resolve().parent.parent.parent)
+        arguments = [str(job_file), str(event_write), str(life_read), str(self._dump), package_home]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(event_write, life_read),
+                start_new_session=True,
+            )
+        os.close(event_write)
+        os.close(life_read)
+
+    def listen(self, deadline: float, on_event: Callable[[Event], None]) -> str | None:
+        """Read events until the worker is done (None) or gone or too late (the stage it was in)."""
+        stage, running = "starting", self._jobs
+        for event in self._lines(deadline):
+            on_event(event)
+            if event["event"] == "stage":
+                stage = event["text"]
+            elif event["event"] == "done" and (running := running - 1) == 0:
+                return None
+        if not self.timed_out:
+            self._process.wait()
+        return stage
+
+    def _lines(self, deadline: float) -> Iterator[Event]:
+        pending = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._events, selectors.EVENT_READ)
+            while True:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    self.timed_out = True
+                    return
+                chunk = os.read(self._events, 1 << 16)
+                if not chunk:
+                    return
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    with contextlib.suppress(ValueError):  # a line that a dying process cut short
+                        yield json.loads(line)
+
+    def dump(self) -> str:
+        """The Python stacks of the hanging process."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGUSR1)
+        for _ in range(20):
+            time.sleep(0.1)
+            if self._dump.exists() and self._dump.stat().st_size:
+                return self._dump.read_text(encoding="utf-8", errors="replace").strip()
+        return "(no stack could be had)"
+
+    def death(self) -> str:
+        code = self._process.returncode
+        if code < 0:
+            name = signal.Signals(-code).name
+            memory = " (out of memory?)" if name == "SIGKILL" else ""
+            return f"the worker process was killed by {name}{memory}"
+        return f"the worker process ended with exit code {code}"
+
+    def last_words(self, count: int = 6) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return "".join(f"\n  {line}" for line in lines[-count:])
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._events)
+        os.close(self._life)

@@ -1,0 +1,72 @@
+"""A command's settings: the project's configuration and the flags, joined."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphfix import config, registry
+from graphfix._version import __version__
+from graphfix.config import Config
+from graphfix.rule import Rule
+from graphfix.scan.dynamic import Options
+from graphfix.source.paths import scope_path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command works with. `scope` holds what may be rewritten: by default the project."""
+
+    config: Config
+    rules: tuple[Rule, ...]
+    device: str | None
+    timeout: float
+    jobs: int
+    backend: str | None
+    scope: tuple[Path, ...]
+    unsafe: bool
+
+    @property
+    def options(self) -> Options:
+        return Options(self.rules, self.device, self.timeout, self.jobs)
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.config.root.resolve()
+
+    def versions(self) -> dict[str, str]:
+        """What a report says of where it was made."""
+        try:
+            torch = importlib.metadata.version("torch")
+        except importlib.metadata.PackageNotFoundError:
+            torch = "not installed"
+        python = platform.python_version()
+        return {"graphfix": __version__, "python": python, "torch": torch, "device": self.device or "auto"}
+
+
+def load(
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    scope: Sequence[str] | None = None,
+    unsafe: bool = False,
+    device: str | None = None,
+    timeout: float = 600.0,
+    jobs: int = 1,
+    backend: str | None = None,
+) -> Settings:
+    """Flags win over configuration. Raises ConfigError or UsageError."""
+    found = config.load(Path.cwd())
+    return Settings(
+        config=found,
+        rules=registry.selected(select or found.select, ignore or found.ignore),
+        device=device,
+        timeout=timeout,
+        jobs=jobs,
+        backend=backend,
+        scope=tuple(scope_path(name) for name in scope or found.scope) or (found.root.resolve(),),
+        unsafe=unsafe or found.unsafe,
+    )

@@ -1,0 +1,123 @@
+"""A parsed module: its tree with parents, and the way between places in the text and nodes."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from graphfix.errors import SourceError
+from graphfix.model import Location
+
+N = TypeVar("N", bound=ast.AST)
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file: `path` and decoded `text`; everything else is worked out on demand."""
+
+    path: str
+    text: str
+
+    @functools.cached_property
+    def tree(self) -> ast.Module:
+        """The standard library's syntax tree. Raises SourceError where the text is not Python."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse(self.text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            where = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            raise SourceError(f"{self.path}{where} is not Python that this interpreter reads: {error}.") from None
+
+    @functools.cached_property
+    def lines(self) -> list[str]:
+        """The lines as the parser counts them, endings removed (form feeds do not end a line)."""
+        return self.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+    @functools.cached_property
+    def _parents(self) -> dict[ast.AST, ast.AST]:
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1; empty beyond the end."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+
+    def parents(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The nodes around `node`, innermost first."""
+        while (parent := self._parents.get(node)) is not None:
+            yield parent
+            node = parent
+
+    def enclosing(self, node: ast.AST, kind: type[N]) -> N | None:
+        """The innermost `kind` around `node`, `node` itself included, within its own function."""
+        for candidate in (node, *self.parents(node)):
+            if isinstance(candidate, kind):
+                return candidate
+            if isinstance(candidate, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
+                return None
+        return None
+
+    def function_of(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The function whose body holds `node`."""
+        return next((parent for parent in self.parents(node) if isinstance(parent, FUNCTIONS)), None)
+
+    def qualname(self, line: int) -> str:
+        """The dotted name of the innermost function or class around a line; `<module>` outside of any."""
+        found, best = "<module>", 0
+        for node in ast.walk(self.tree):
+            if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                if best <= first <= line <= (node.end_lineno or first):
+                    names = [p.name for p in self.parents(node) if isinstance(p, (*FUNCTIONS, ast.ClassDef))]
+                    found, best = ".".join([*reversed(names), node.name]), first
+        return found
+
+    def character(self, line: int, byte: int) -> int:
+        """A column in characters from one in UTF-8 bytes."""
+        text = self.line(line)
+        return byte if text.isascii() else len(text.encode()[:byte].decode(errors="ignore"))
+
+    def location(self, node: ast.AST) -> Location:
+        """Where an expression or statement stands."""
+        assert isinstance(node, ast.expr | ast.stmt)
+        end_line = node.end_lineno or node.lineno
+        end = self.character(end_line, node.end_col_offset or 0)
+        return Location(self.path, node.lineno, self.character(node.lineno, node.col_offset), end_line, end)
+
+    def segment(self, node: ast.AST) -> str:
+        """The text of a node."""
+        return ast.get_source_segment(self.text, node) or ""
+
+    def node_at(self, line: int, column: int | None, end_line: int | None, end_column: int | None) -> ast.AST | None:
+        """The node Dynamo's span (columns in bytes) stands for: the exact one, else a call that ends there.
+
+        A chain of calls over several lines is reported from its last line on, so the end decides. Without columns:
+        the only statement on the line. None where nothing fits.
+        """
+        spanned = [node for node in ast.walk(self.tree) if isinstance(node, ast.expr | ast.stmt)]
+        if column is None or end_column is None:
+            at_line = [node for node in spanned if node.lineno == line and isinstance(node, ast.stmt)]
+            return at_line[0] if at_line else None
+        ending = [n for n in spanned if n.end_col_offset == end_column and n.end_lineno == (end_line or line)]
+        exact = [node for node in ending if (node.lineno, node.col_offset) == (line, column)]
+        if not exact and end_line is None:  # the report lacks the end line: the start must do
+            exact = [n for n in spanned if (n.lineno, n.col_offset, n.end_col_offset) == (line, column, end_column)]
+        calls = [node for node in ending if isinstance(node, ast.Call)]
+        return exact[-1] if exact else calls[0] if calls else None
+
+
+def guilty_part(node: ast.AST) -> ast.AST:
+    """The expression to show for a node: the condition of a branch, the iterable of a loop, else the node itself."""
+    if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+        return node.test
+    if isinstance(node, ast.For | ast.comprehension):
+        return node.iter
+    if isinstance(node, ast.Expr):
+        return node.value
+    return node

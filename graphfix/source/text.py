@@ -1,0 +1,47 @@
+"""Reads and writes source files without changing a byte that was not edited."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphfix.errors import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """A file's decoded text, line endings as they are, with what is needed to encode it again."""
+
+    text: str
+    encoding: str = "utf-8"
+    bom: bool = False
+
+    def encode(self, text: str) -> bytes:
+        """`text` in this file's encoding. Raises SourceError where it cannot hold a character."""
+        try:
+            data = text.encode(self.encoding)
+        except UnicodeEncodeError as error:
+            raise SourceError(f"the fix needs a character that {self.encoding} cannot hold: {error.reason}.") from None
+        return codecs.BOM_UTF8 + data if self.bom else data
+
+
+def decode(data: bytes, path: str) -> SourceText:
+    """Decode as Python does: BOM, coding cookie, else UTF-8. Raises SourceError."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        bom = data.startswith(codecs.BOM_UTF8)
+        encoding = "utf-8" if encoding == "utf-8-sig" else encoding
+        return SourceText(data[len(codecs.BOM_UTF8) if bom else 0 :].decode(encoding), encoding, bom)
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise SourceError(f"{path} cannot be decoded ({error}); save it in the encoding it declares.") from None
+
+
+def read(path: str) -> SourceText:
+    """The file at `path`. Raises SourceError where it cannot be read or decoded."""
+    try:
+        return decode(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,168 @@
+"""GF301: print, logging and warnings in compiled code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+from graphfix.source.module import Module
+from graphfix.source.tensors import is_compiled
+
+from ._match import is_log_statement
+
+
+class LogCall(Rule):
+    """What it does:
+        Lets a statement that only prints, logs or warns run in eager code alone.
+
+    Why it breaks the graph:
+        Dynamo cannot put output into a graph: it ends the graph before the call and begins a new one after it
+        (GB0059 print, GB0291 logging, GB0007 warnings and other libraries).
+
+    Example:
+        print("step", step)
+
+        if not torch.compiler.is_compiling():
+            print("step", step)
+
+    Safety:
+        Exact. Eager code prints as before; compiled code is silent. The arguments are left unevaluated there, so only
+        calls whose arguments have no effect of their own are guarded.
+    """
+
+    code, name = "GF301", "log-call"
+    title = "keep a log call out of the graph"
+    safety = Safety.EXACT
+    repairs = frozenset({"GB0059", "GB0291", "GB0007", "GB0008", "GB0124"})
+
+    def find(self, module: Module) -> Iterator[Site]:
+        for node in ast.walk(module.tree):
+            if is_log_statement(node) and is_compiled(module, node) and not _is_guarded(module, node):
+                yield Site(module, node)
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        statement = site.enclosing(ast.Expr)
+        if statement is None or not is_log_statement(statement) or _is_guarded(site.module, statement):
+            return None
+        return site.replace(statement, "if not {torch}.compiler.is_compiling():\n    {log}\n", log=statement)
+
+    cases = (
+        Rewrites(
+            before="""
+                def f(x, step):
+                    x = x + 1
+                    # progress
+                    print(f"step {step}", x.shape)  # to stdout
+                    return x * 2
+            """,
+            after="""
+                import torch
+                def f(x, step):
+                    x = x + 1
+                    # progress
+                    if not torch.compiler.is_compiling():
+                        print(f"step {step}", x.shape)  # to stdout
+                    return x * 2
+            """,
+            calls=("f(torch.ones(3), 1)", "f(torch.ones(4), 2)"),
+        ),
+        Rewrites(
+            before="""
+                import logging
+                import torch
+
+                class Layer(torch.nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.log = logging.getLogger("layer")
+
+                    def forward(self, x):
+                        x = x.sin()
+                        self.log.info(
+                            "mean %s",
+                            x.mean().item(),
+                        )
+                        return x.cos()
+
+                f = Layer()
+            """,
+            after="""
+                import logging
+                import torch
+
+                class Layer(torch.nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.log = logging.getLogger("layer")
+
+                    def forward(self, x):
+                        x = x.sin()
+                        if not torch.compiler.is_compiling():
+                            self.log.info(
+                                "mean %s",
+                                x.mean().item(),
+                            )
+                        return x.cos()
+
+                f = Layer()
+            """,
+            calls=("f(torch.ones(3))", "f(torch.ones(4))"),
+        ),
+        Rewrites(
+            before="""
+                import torch, warnings
+
+                def f(x):
+                    y = x + 1
+                    if x.dim() > 1: warnings.warn("matrix")
+                    return y * 2
+            """,
+            after="""
+                import torch, warnings
+
+                def f(x):
+                    y = x + 1
+                    if x.dim() > 1:
+                        if not torch.compiler.is_compiling():
+                            warnings.warn("matrix")
+                    return y * 2
+            """,
+            calls=("f(torch.ones(3, 3))", "f(torch.ones(3))"),
+        ),
+        Leaves(
+            source="""
+                def f(x, items):
+                    y = x + 1
+                    print(items.pop())
+                    return y * 2
+            """,
+            calls=("f(torch.ones(3), [1, 2])",),
+        ),
+        Leaves(
+            source="""
+                import torch
+
+                def f(x):
+                    y = x + 1
+                    if not torch.compiler.is_compiling():
+                        print("y", y)
+                    return y * 2
+            """,
+            calls=("f(torch.ones(3))",),
+        ),
+        Leaves(
+            source="""
+                def f(x):
+                    y = x + 1
+                    written = print("y")
+                    return y * 2, written
+            """,
+            calls=("f(torch.ones(3))",),
+        ),
+    )
+
+
+def _is_guarded(module: Module, node: ast.AST) -> bool:
+    """Whether a branch around the node already asks `is_compiling`."""
+    return any(isinstance(p, ast.If) and "is_compiling" in ast.unparse(p.test) for p in module.parents(node))
