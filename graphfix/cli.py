@@ -84,6 +84,7 @@ def scan(
     output: Output = None,
     select: Select = None,
     ignore: Ignore = None,
+    scope: Scope = None,
     jobs: Jobs = 1,
     timeout: Timeout = 600.0,
     device: DeviceOption = None,
@@ -95,7 +96,7 @@ def scan(
     """Report breaks: of files by their text, of targets (file.py::name) by compiling them. Writes nothing."""
     from graphfix.commands.scan import scan
 
-    found = settings.load(select, ignore, device=device, timeout=timeout, jobs=jobs)
+    found = settings.load(select, ignore, scope, device=device, timeout=timeout, jobs=jobs)
     _finish(scan(where or [], found, trace), format, output)
 
 

@@ -59,7 +59,8 @@ class Break:
 
     `id` is Dynamo's registry id (`GB0124`), None where torch has no registry entry. `seen` is how often the site was
     reported in the pass that saw it most. `hides_rest`: Dynamo skipped the rest of the frame, so that later breaks
-    in it are not reported yet. `consequences` are ids Dynamo reported only because of this break.
+    in it are not reported yet. `real` is where Dynamo itself puts the break, None where that is `location`'s
+    own file. `consequences` are ids Dynamo reported only because of this break.
     """
 
     id: str | None
@@ -69,6 +70,7 @@ class Break:
     location: Location
     function: str
     stack: tuple[Frame, ...] = ()
+    real: Location | None = None
     seen: int = 1
     hides_rest: bool = False
     consequences: tuple[str, ...] = ()

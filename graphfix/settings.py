@@ -18,7 +18,10 @@ from graphfix.source.paths import scope_path
 
 @dataclass(frozen=True)
 class Settings:
-    """What a command works with. `scope` holds what may be rewritten: by default the project."""
+    """What a command works with. `scope` holds what may be rewritten: by default the project.
+
+    `shown` holds the folders that were named as scope, in which breaks are shown; empty where none was.
+    """
 
     config: Config
     rules: tuple[Rule, ...]
@@ -27,11 +30,12 @@ class Settings:
     jobs: int
     backend: str | None
     scope: tuple[Path, ...]
+    shown: tuple[str, ...]
     unsafe: bool
 
     @property
     def options(self) -> Options:
-        return Options(self.rules, self.device, self.timeout, self.jobs)
+        return Options(self.rules, self.device, self.timeout, self.jobs, self.shown)
 
     @property
     def root(self) -> Path:
@@ -60,6 +64,7 @@ def load(
 ) -> Settings:
     """Flags win over configuration. Raises ConfigError or UsageError."""
     found = config.load(Path.cwd())
+    named = tuple(scope_path(name) for name in scope or found.scope)
     return Settings(
         config=found,
         rules=registry.selected(select or found.select, ignore or found.ignore),
@@ -67,6 +72,7 @@ def load(
         timeout=timeout,
         jobs=jobs,
         backend=backend,
-        scope=tuple(scope_path(name) for name in scope or found.scope) or (found.root.resolve(),),
+        scope=named or (found.root.resolve(),),
+        shown=tuple(map(str, named)),
         unsafe=unsafe or found.unsafe,
     )

@@ -58,6 +58,7 @@ class LogCall(Rule):
             """,
             after="""
                 import torch
+
                 def f(x, step):
                     x = x + 1
                     # progress

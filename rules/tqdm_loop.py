@@ -41,24 +41,16 @@ class TqdmLoop(Rule):
                 yield Site(module, node.iter)
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        for node in (site.node, *site.module.parents(site.node)):
-            loop = node.iter if isinstance(node, ast.For | ast.comprehension) else None
-            if loop is not None and (items := _items(loop)) is not None:
-                template = "{items} if {torch}.compiler.is_compiling() else {bar}"
-                if isinstance(loop, ast.Call) and dotted(loop.func).endswith("trange"):
-                    return self._range(site, loop)
-                if isinstance(node, ast.comprehension):
+        for node in (*getattr(site.node, "generators", ()), site.node, *site.module.parents(site.node)):
+            if isinstance(node, ast.For | ast.comprehension) and (items := _items(node.iter)) is not None:
+                template, parts = items
+                template += " if {torch}.compiler.is_compiling() else {bar}"
+                if isinstance(node, ast.comprehension):  # its own `if` comes after
                     template = f"({template})"
-                return site.replace(loop, template, items=items, bar=loop)
+                return site.replace(node.iter, template, bar=node.iter, **parts)
             if isinstance(node, ast.stmt):
                 return None
         return None
-
-    def _range(self, site: Site, loop: ast.Call) -> Rewrite | None:
-        names = {f"a{i}": argument for i, argument in enumerate(loop.args)}
-        arguments = ", ".join(f"{{{name}}}" for name in names)
-        template = f"range({arguments}) if {{torch}}.compiler.is_compiling() else {{bar}}"
-        return site.replace(loop, template, bar=loop, **names)
 
     cases = (
         Rewrites(
@@ -130,14 +122,18 @@ class TqdmLoop(Rule):
     )
 
 
-def _items(loop: ast.expr) -> ast.expr | None:
-    """What a progress bar goes over: its first argument (the call itself for `trange`)."""
+def _items(loop: ast.expr) -> tuple[str, dict[str, ast.expr]] | None:
+    """What a progress bar goes over, as a template and its parts: its first argument, or the range of `trange`."""
     if not isinstance(loop, ast.Call) or not all(is_pure(keyword.value) for keyword in loop.keywords):
         return None
+    if any(isinstance(argument, ast.Starred) for argument in loop.args):
+        return None
     name = dotted(loop.func)
-    if name.rpartition(".")[2] == "trange":
-        return loop if loop.args else None
-    if name not in _BARS or any(isinstance(argument, ast.Starred) for argument in loop.args):
+    if name.rpartition(".")[2] == "trange" and loop.args:
+        parts = {f"bound{number}": bound for number, bound in enumerate(loop.args)}
+        return f"range({', '.join(f'{{{part}}}' for part in parts)})", parts
+    if name not in _BARS:
         return None
     named = [keyword.value for keyword in loop.keywords if keyword.arg in {"iterable", "sequence"}]
-    return loop.args[0] if loop.args else named[0] if named else None
+    items = (*loop.args[:1], *named)
+    return ("{items}", {"items": items[0]}) if items else None

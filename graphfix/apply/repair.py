@@ -11,7 +11,8 @@ from pathlib import Path
 from graphfix.model import Arm, Fix, FixRecord, FixStatus, Safety, Status, Target, TargetReport
 from graphfix.prove.verify import STEP_BACKEND, Reference, Tell, key, objection, reference, run_patched, verdict
 from graphfix.prove.witness import arm_of
-from graphfix.scan.dynamic import Observation, Options, Placed
+from graphfix.scan.dynamic import Options
+from graphfix.scan.observation import Observation, Placed
 from graphfix.source.sources import Sources
 
 

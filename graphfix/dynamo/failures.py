@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from types import CodeType
 from typing import Any
 
 _USER_CODE = re.compile(r"from user code:\n(?P<stack>(?:.*\n?)*)")
@@ -28,6 +29,17 @@ def compiler_failure(error: BaseException) -> dict[str, Any] | None:
     }
 
 
+def _compiled_code(error: BaseException) -> CodeType | None:
+    """The function that Dynamo was compiling when it failed (a local of `_compile`, torch 2.6 to 2.13)."""
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        code = trace.tb_frame.f_locals.get("code")
+        if isinstance(code, CodeType) and trace.tb_frame.f_code.co_name == "_compile":
+            found = code
+        trace = trace.tb_next
+    return found
+
+
 def _raised_in_compiler(error: BaseException) -> bool:
     """Whether the error was raised there, and did not merely pass through."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -42,5 +54,8 @@ def _user_frames(error: BaseException, text: str) -> list[dict[str, Any]]:
             {"path": frame.filename, "line": frame.lineno or 0, "function": frame.name}
             for frame in traceback.extract_tb(error.__traceback__)
         ]
+        if (code := _compiled_code(error)) is not None:
+            line = code.co_firstlineno
+            frames.append({"path": code.co_filename, "line": line, "function": code.co_qualname})
     blank = {"column": None, "end_line": None, "end_column": None}
     return [{**frame, "line": int(frame["line"]), **blank} for frame in frames]

@@ -59,6 +59,17 @@ def seed_everything(seed: int) -> None:
         numpy.random.seed(seed)
 
 
+def file_of(call: Call) -> str | None:
+    """The source file of what the call compiles; None for a built-in."""
+    function = inspect.unwrap(call.fn)
+    if isinstance(function, torch.nn.Module):
+        function = type(function).forward
+    try:
+        return inspect.getsourcefile(function if inspect.isroutine(function) else type(function))
+    except TypeError:
+        return None
+
+
 def _items(made: Any) -> Iterable[Any]:
     if isinstance(made, Call) or (isinstance(made, tuple) and made and callable(made[0])):
         return [made]

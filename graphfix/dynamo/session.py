@@ -53,6 +53,8 @@ class Session:
     def _warm_calls(self, raising: bool) -> list[Call]:
         self._enter("building the calls")
         calls = load.build_calls(self._function, self._device)
+        if (path := load.file_of(calls[0])) is not None:
+            self._emit({"event": "entry", "path": path})
         self._enter("warming up in eager")
         args, kwargs = capture.copy_arguments(calls[0])
         load.seed_everything(load.SEED)

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from graphfix.model import Arm, Counts, Status, Target, Verdict
-from graphfix.scan.dynamic import Observation, Options, Placed, Progress, make_job, observe
+from graphfix.scan.dynamic import Options, Progress, make_job, observe
+from graphfix.scan.observation import Observation, Placed
 from graphfix.source.sources import Sources
 
 Tell = Callable[[str], None]

@@ -78,6 +78,7 @@ def _site(site: Finding) -> dict[str, Any]:
         "hints": list(found.hints) if found else [],
         "seen": found.seen if found else None,
         "hides_rest": found.hides_rest if found else None,
+        "real": {"path": found.real.path, "line": found.real.line} if found and found.real else None,
         "rule": site.rule,
         "fix": _fix(site.fix),
     }

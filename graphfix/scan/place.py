@@ -35,16 +35,26 @@ def is_library(path: str) -> bool:
     return inside and (_library_folders()[0] in path or f"{os.sep}site-packages{os.sep}" not in path)
 
 
-def user_frame(stack: Sequence[Mapping[str, Any]], sources: Sources) -> Mapping[str, Any] | None:
-    """The frame to show for a break: the innermost one in code that uses torch.
+def user_frame(
+    stack: Sequence[Mapping[str, Any]], sources: Sources, scope: Sequence[str] = ()
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """The frame to show for a break, and whether it is in scope: the innermost one below the folders of `scope`.
 
-    A break inside tqdm or a logging library is so shown where the model calls it. Where no frame uses torch it is
-    the innermost one outside torch and the standard library, else the innermost one.
+    Where none is, it is the innermost one in code that uses torch, so that a break inside tqdm or a logging library
+    is shown where the model calls it; else the innermost one outside torch and the standard library, else the last.
     """
+    inside = [frame for frame in stack if _below(frame["path"], scope)]
+    if inside:
+        return inside[-1], True
     own = [frame for frame in stack if not is_library(frame["path"])]
     using = [frame for frame in own if _uses_torch(frame["path"], sources)]
     found = using or own or list(stack)
-    return found[-1] if found else None
+    return (found[-1] if found else None), False
+
+
+def _below(path: str, folders: Sequence[str]) -> bool:
+    real = os.path.realpath(path)
+    return any(real == folder or real.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
 
 
 def _uses_torch(path: str, sources: Sources) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from graphfix.message import parse, reason_of, skips_frame
-from graphfix.scan.dynamic import Observation
+from graphfix.scan.observation import Observation
 
 _PREFIX = re.compile(r"^[VIWE]\d{4} [^\]]*\] (?:\[[^\]]*\] ?)*")
 _HEADER = re.compile(r"Graph break(?: \(user stack suppressed[^)]*\))? in user code at (?P<path>.+?):(?P<line>\d+)$")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from graphfix.model import Status, Target
-from graphfix.scan.dynamic import Observation
+from graphfix.scan.observation import Observation
 from graphfix.scan.process import Ending
 
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from graphfix.dynamo.observe import main; \
@@ -36,7 +36,7 @@ def watch(script: str, arguments: Sequence[str], overlay: Mapping[str, str]) -> 
             code = subprocess.Popen(command, preexec_fn=_default_interrupt).wait()
         finally:
             signal.signal(signal.SIGINT, before)
-        seen = Observation(Ending(Status.OK, None, time.monotonic() - start))
+        seen = Observation(ending=Ending(Status.OK, None, time.monotonic() - start))
         if os.path.exists(events):
             for line in Path(events).read_text(encoding="utf-8").splitlines():
                 seen.add(json.loads(line))

@@ -8,18 +8,38 @@ from pathlib import Path
 
 from graphfix.errors import UsageError
 
-_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_PACKAGES = ("site-packages", "dist-packages")
 
 
 def base_of(path: str) -> Path:
     """The folder from which patches and overlays count: the current one, else the one that holds the package."""
     real = Path(os.path.realpath(path))
-    if not any(part in str(real) for part in _PACKAGES) and real.is_relative_to(Path.cwd().resolve()):
+    if (installed := _installed_in(real)) is not None:
+        return installed
+    if real.is_relative_to(Path.cwd().resolve()):
         return Path.cwd().resolve()
     folder = real.parent
     while (folder / "__init__.py").is_file():
         folder = folder.parent
     return folder
+
+
+def package_of(path: str) -> str | None:
+    """The folder of the top-level package that a file belongs to, None for a file outside of any."""
+    real = Path(os.path.realpath(path))
+    installed = _installed_in(real)
+    if installed is not None:  # below it any folder may lack an __init__.py
+        return str(installed / real.relative_to(installed).parts[0])
+    folder = real.parent
+    found = None
+    while (folder / "__init__.py").is_file():
+        found, folder = str(folder), folder.parent
+    return found
+
+
+def _installed_in(real: Path) -> Path | None:
+    """The site-packages folder that a file is installed in."""
+    return next((folder for folder in real.parents if folder.name in _PACKAGES), None)
 
 
 def short(path: str) -> str:

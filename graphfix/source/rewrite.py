@@ -36,8 +36,8 @@ def replace(module: Module, old: ast.AST, template: str, parts: Mapping[str, Par
     """Edits that put `template` in place of `old`, each `{name}` in it filled with that part.
 
     A placeholder alone on its line takes statements, any other one an expression, in parentheses where needed.
-    `{torch}` is the module's own name for torch; where it has none, `import torch` is added. Comments of `old` that the template
-    would drop are kept above the new code. Raises CannotRewrite.
+    `{torch}` is the module's own name for torch; where it has none, `import torch` is added. Comments of `old` that
+    the template would drop are kept above the new code. Raises CannotRewrite.
     """
     tree = cst.parse_module(module.text)
     index = _Index(module, tree)
@@ -47,17 +47,20 @@ def replace(module: Module, old: ast.AST, template: str, parts: Mapping[str, Par
         bound = _torch_name(module)
         needs_import = bound is None
         names["torch"] = cst.Name(bound or "torch")
-    filler = _Fill(index, parts, names)
     text = _PLACEHOLDER.sub(lambda match: _PREFIX + match[1], template)
     new: cst.CSTNode | list[cst.BaseStatement]
     original: cst.CSTNode
     if isinstance(old, ast.stmt):
         original = statement = index.statement(old)
+        filler = _Fill(index, parts, names, original)
         parsed = cst.parse_module(text.strip("\n") + "\n", config=tree.config_for_parsing).visit(filler)
         assert isinstance(parsed, cst.Module)
         new = _keep_lead(statement, list(parsed.body))
+        if (suite := index.one_line_suite(old)) is not None:
+            original, new = suite, cst.IndentedBlock(new)
     else:
         original = expression = index.expression(old)
+        filler = _Fill(index, parts, names, original)
         made = cst.parse_expression(text.strip()).visit(filler)
         assert isinstance(made, cst.BaseExpression)
         new = _keep_parentheses(expression, made)
@@ -103,6 +106,7 @@ class _Index:
         self._module = module
         self._at: dict[tuple[int, int], list[cst.CSTNode]] = {}
         self._parent: dict[cst.CSTNode, cst.CSTNode] = {}
+        self._lines: dict[cst.CSTNode, cst.SimpleStatementLine] = {}
         self._spans: dict[cst.CSTNode, tuple[int, int]] = {}
         ranges = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
         for node, span in ranges.items():
@@ -128,19 +132,29 @@ class _Index:
                 if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1:
                     return line
                 if isinstance(line, cst.SimpleStatementSuite) and len(line.body) == 1:
-                    return cst.SimpleStatementLine([found], trailing_whitespace=line.trailing_whitespace)
+                    return self._lines.setdefault(
+                        found, cst.SimpleStatementLine([found], trailing_whitespace=line.trailing_whitespace)
+                    )
                 break
             if isinstance(found, cst.BaseCompoundStatement):
                 return found
         raise CannotRewrite(f"{place.path}:{place.line} has several statements on one line.")
 
+    def one_line_suite(self, node: ast.stmt) -> cst.SimpleStatementSuite | None:
+        """The body of `if test: statement` that the statement alone makes up."""
+        place = self._module.location(node)
+        parents = (self._parent.get(found) for found in self._at.get((place.line, place.column or 0), ()))
+        return next((parent for parent in parents if isinstance(parent, cst.SimpleStatementSuite)), None)
+
 
 class _Fill(cst.CSTTransformer):
     """Puts the parts in place of a parsed template's placeholders."""
 
-    def __init__(self, index: _Index, parts: Mapping[str, Part], names: Mapping[str, cst.BaseExpression]) -> None:
+    def __init__(
+        self, index: _Index, parts: Mapping[str, Part], names: Mapping[str, cst.BaseExpression], old: cst.CSTNode
+    ) -> None:
         super().__init__()
-        self._index, self._parts, self._names = index, parts, names
+        self._index, self._parts, self._names, self._old = index, parts, names, old
 
     def leave_SimpleStatementLine(  # noqa: N802 (libcst's naming)
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
@@ -149,7 +163,12 @@ class _Fill(cst.CSTTransformer):
         if part is None:
             return updated_node
         statements = [part] if isinstance(part, ast.stmt) else list(part)
-        return cst.FlattenSentinel([self._index.statement(statement) for statement in statements])
+        return cst.FlattenSentinel([self._statement(statement) for statement in statements])
+
+    def _statement(self, statement: ast.stmt) -> cst.BaseStatement:
+        """The statement; without the lines above it where it is the one replaced, since those stay where they are."""
+        found = self._index.statement(statement)
+        return found.with_changes(leading_lines=[]) if found is self._old else found
 
     def _statement_part(self, line: cst.SimpleStatementLine) -> ast.stmt | Sequence[ast.stmt] | None:
         only = line.body[0]
