@@ -233,15 +233,13 @@ def _guarded(command: Callable[[], Any]) -> int:
     except GraphfixError as error:
         return _complain(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("\ngraphfix: interrupted; nothing was written.\n")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own usage errors
-            error.show()
-            return 2
+        if hasattr(error, "format_message"):  # typer's own usage errors
+            return _complain(error.format_message())
         return _complain(f"internal error: {type(error).__name__}: {error}; please report it with --debug.")
 
 

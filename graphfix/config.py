@@ -32,14 +32,18 @@ _LISTS = {"select", "ignore", "exclude", "scope", "rule-packs"}
 
 def load(folder: Path) -> Config:
     """The settings of the project around `folder`. Raises ConfigError for an unknown key or a wrong type."""
-    root = next((f for f in (folder, *folder.parents) if (f / "pyproject.toml").is_file()), None)
+    whole = folder.absolute()
+    root = next((f for f in (whole, *whole.parents) if (f / "pyproject.toml").is_file()), None)
     if root is None:
         return Config(folder)
     path = root / "pyproject.toml"
     try:
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("graphfix", {})
+        tools: Any = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}. Correct the file.") from None
+    table = tools.get("graphfix", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise ConfigError(f"graphfix in [tool] of {path} must be a table, [tool.graphfix].")
     return Config(root, **{key.replace("-", "_"): _checked(key, value, path) for key, value in table.items()})
 
 

@@ -23,5 +23,9 @@ class SourceError(GraphfixError):
     """A source file could not be read, parsed or rewritten."""
 
 
+class CannotRewrite(SourceError):
+    """A place has a shape that a rewrite cannot take (two statements on a line, an elif that would split)."""
+
+
 class WriteError(GraphfixError):
     """Files could not be written; nothing was changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
 import linecache
 import os
 import sys
@@ -20,6 +21,7 @@ class PatchedLoader(importlib.machinery.SourceFileLoader):
         self._text = text
 
     def get_code(self, fullname: str) -> CodeType:
+        _show(self.path, self._text)
         code: CodeType = compile(self._text, self.path, "exec", dont_inherit=True)
         return code
 
@@ -36,7 +38,7 @@ class PatchedFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        spec = self._found_by_others(fullname, path, target)
         if spec is None or spec.origin is None:
             return None
         text = self.sources.get(os.path.realpath(spec.origin))
@@ -45,6 +47,16 @@ class PatchedFinder(importlib.abc.MetaPathFinder):
         spec.loader = PatchedLoader(fullname, spec.origin, text)
         spec.cached = None
         return spec
+
+    def _found_by_others(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """What the other finders find; some editable installs bring one of their own."""
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            if finder is not self and find is not None and (spec := find(fullname, path, target)) is not None:
+                return spec  # type: ignore[no-any-return]
+        return None
 
 
 _FINDER = PatchedFinder()
@@ -59,9 +71,14 @@ def install(sources: Mapping[str, str]) -> None:
     for path, text in sources.items():
         _FINDER.sources[os.path.realpath(path)] = text
         for name in {path, os.path.realpath(path)}:
-            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+            _show(name, text)
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
+
+
+def _show(path: str, text: str) -> None:
+    """Make `text` what tracebacks and `inspect` print for a path, its lines counted as the parser counts them."""
+    linecache.cache[path] = (len(text), None, list(io.StringIO(text, newline=None)), path)
 
 
 def load_file(name: str, path: str) -> ModuleType:

@@ -19,6 +19,17 @@ CONSEQUENCES = frozenset({"GB7000", "GB0065", "GB0039", "GB0092"})
 _ALIASES = {"Data-dependent branching": "GB0170", "Data-dependent jump": "GB0170"}
 """Types that the registries of some versions spell differently (2.6 and 2.8)."""
 
+_OLD = (
+    (re.compile(r"Tensor\.item\b|Graph break from `Tensor\.item\(\)`"), "GB0124"),
+    (re.compile(r"generic_jump TensorVariable\b"), "GB0170"),
+    (re.compile(r"builtin: "), "GB0059"),
+    (re.compile(r"dynamic shape operator: "), "GB0036"),
+)
+"""How types begin where there is no registry (2.6), and in every version's warning about `Tensor.item()`."""
+
+_BEGINS = re.compile(r"^(?P<type>\S[^\n]*)\n  (?:Higher Order Operator|Explanation): ", re.MULTILINE)
+_UNSUPPORTED = re.compile(r"(?:torch\._dynamo\.exc\.)?Unsupported: ")
+
 _MESSAGE = re.compile(
     r"\s*(?P<type>[^\n]*)"
     r"(?:\n  Higher Order Operator: [^\n]*)?"
@@ -49,21 +60,31 @@ def parse(text: str, ids: Mapping[str, str]) -> tuple[Message, ...]:
 
 def _parse_one(text: str, ids: Mapping[str, str]) -> Message:
     match = _MESSAGE.match(text)
-    parts: dict[str, str | None] = match.groupdict() if match else {"type": text}
-    kind = (parts.get("type") or "").strip()
+    parts: dict[str, str | None] = match.groupdict() if match else {"type": text.strip().partition("\n")[0]}
+    kind = (parts.get("type") or "").strip().removesuffix(", consider setting:")
     link = re.search(r"/gb(\d+)\.html", text)
     return Message(
-        id=f"GB{link[1]}" if link else ids.get(kind) or _ALIASES.get(kind),
+        id=f"GB{link[1]}" if link else ids.get(kind) or _ALIASES.get(kind) or _old_id(kind),
         type=kind,
         explanation=(parts.get("explanation") or "").strip(),
         hints=tuple(hint.strip() for hint in re.split(r"\n  Hint: ", parts.get("hints") or "")[1:]),
     )
 
 
+def _old_id(kind: str) -> str | None:
+    return next((id_ for pattern, id_ in _OLD if pattern.match(kind)), None)
+
+
 def reason_of(record: str) -> str:
-    """The reason part of a `graph_breaks` log record: what stands between its header and the user's stack."""
+    """The reason part of a `graph_breaks` log record: what stands between its header and the user's stack.
+
+    A line that says what Dynamo was about (`Encountered graph break when …`) is no part of it.
+    """
     reason = re.split(r"Graph Break Reason: |Reason: ", record, maxsplit=1)[-1]
-    return re.split(r"\nUser code traceback|\nStack variable source", reason)[0].removeprefix("Unsupported: ")
+    reason = re.split(r"\nUser code traceback|\nStack variable source|\n+from user code:", reason)[0]
+    if begin := _BEGINS.search(reason):
+        reason = reason[begin.start() :]
+    return _UNSUPPORTED.sub("", reason, count=1) if _UNSUPPORTED.match(reason) else reason
 
 
 def skips_frame(record: str) -> bool:

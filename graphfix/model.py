@@ -70,10 +70,10 @@ class Break:
     location: Location
     function: str
     stack: tuple[Frame, ...] = ()
-    real: Location | None = None
     seen: int = 1
     hides_rest: bool = False
     consequences: tuple[str, ...] = ()
+    real: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,8 @@ class Verdict:
     `eager_identical`: outputs, mutated arguments, module state, RNG state and exceptions are equal bit for bit on
     every call. `compiled_max_abs_diff`: the largest absolute difference between compiled and eager outputs, None
     where nothing could be compared; `within_tolerance` judges it by dtype (docs/verify.md). `new_breaks`: sites
-    that the unpatched sources do not have, where a fix put them. `error` is the first thing that went wrong.
+    that the unpatched sources do not have, where a fix put them. `inherited`: the target fails without any fix, too.
+    `error` is the first thing that went wrong.
     """
 
     target: str
@@ -245,6 +246,7 @@ class Verdict:
     backend: str
     device: str
     new_breaks: tuple[str, ...] = ()
+    inherited: bool = False
     error: str | None = None
 
     @property

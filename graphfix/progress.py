@@ -37,11 +37,13 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Leave a clean line behind."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave a clean line behind, and say so where Ctrl-C ended the work."""
         if self._live and self._last:
             sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+        if kind is KeyboardInterrupt:
+            sys.stderr.write("graphfix: interrupted; nothing was written.\n")
+        sys.stderr.flush()
 
 
 def _columns() -> int:

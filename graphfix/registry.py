@@ -6,7 +6,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from itertools import pairwise
 from types import ModuleType
 
@@ -22,16 +22,23 @@ _ORDER = {Safety.EXACT: 0, Safety.PROVEN: 1, Safety.UNSAFE: 2}
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, by code. Raises ConfigError where a pack cannot be loaded or two rules share a code."""
     modules = [importlib.import_module(f"graphfix.rules.{name}") for name in _built_in()]
-    for entry in entry_points(group=GROUP):
-        try:
-            modules.append(entry.load())
-        except Exception as error:
-            raise ConfigError(f"rule pack {entry.value!r} cannot be loaded: {error}. Update or uninstall it.") from None
+    modules += [_load(entry) for entry in entry_points(group=GROUP)]
     rules = sorted((rule for module in modules for rule in rules_in(module)), key=lambda rule: rule.code)
-    for one, other in pairwise(rules):
-        if one.code == other.code:
-            raise ConfigError(f"two rules are called {one.code}; uninstall one of their packs.")
+    for names in ([rule.code for rule in rules], [rule.name for rule in rules]):
+        for one, other in pairwise(sorted(names)):
+            if one == other:
+                raise ConfigError(f"two rules are called {one}; uninstall one of their packs.")
     return tuple(rules)
+
+
+def _load(entry: EntryPoint) -> ModuleType:
+    try:
+        pack = entry.load()
+    except Exception as error:
+        raise ConfigError(f"rule pack {entry.value!r} cannot be loaded: {error}. Update or uninstall it.") from None
+    if not isinstance(pack, ModuleType) or not rules_in(pack):
+        raise ConfigError(f"rule pack {entry.value!r} is no module with rules; update or uninstall it.")
+    return pack
 
 
 def _built_in() -> list[str]:
@@ -40,11 +47,15 @@ def _built_in() -> list[str]:
 
 
 def rules_in(module: ModuleType) -> Iterable[Rule]:
-    """The rules that a module defines itself."""
+    """The rules that a module defines itself, or a package imports from its own modules; private names left out."""
+    own = (module.__name__, f"{module.__name__}.")
     return [
         value()
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, Rule)
+        and not name.startswith("_")
+        and (value.__module__ == own[0] or value.__module__.startswith(own[1]))
     ]
 
 

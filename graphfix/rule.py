@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -112,7 +113,7 @@ def apply(text: str, edits: tuple[Edit, ...]) -> str:
 
 def diff(path: str, before: str, after: str) -> str:
     """A unified diff of the file at the relative `path`, as `patch -p1` and `git apply` read it."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path}", f"b/{path}"
-    )
+    old, new = (list(io.StringIO(text, newline="\n")) for text in (before, after))  # form feeds end no line
+    end = "\t" if " " in path else ""  # `patch` takes a space for the end of the name, unless a tab follows
+    lines = difflib.unified_diff(old, new, f"a/{path}{end}", f"b/{path}{end}")
     return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)

@@ -54,9 +54,16 @@ def is_log_statement(node: ast.AST) -> bool:
 
 def only_logs(body: Sequence[ast.stmt]) -> bool:
     """Whether a block logs and does nothing else."""
-    return any(is_log_statement(node) for node in body) and all(
-        is_log_statement(node) or isinstance(node, ast.Pass) or is_text(node) for node in body
-    )
+    logs = [node for node in body if is_log_statement(node) or is_guarded_log(node)]
+    return bool(logs) and all(node in logs or isinstance(node, ast.Pass) or is_text(node) for node in body)
+
+
+def is_guarded_log(node: ast.stmt) -> bool:
+    """`if not torch.compiler.is_compiling():` around log statements, as the rules leave it behind."""
+    if not isinstance(node, ast.If) or node.orelse or not isinstance(node.test, ast.UnaryOp):
+        return False
+    asks = isinstance(node.test.operand, ast.Call) and dotted(node.test.operand.func).endswith(".is_compiling")
+    return asks and all(is_log_statement(inner) for inner in node.body)
 
 
 def is_text(node: ast.stmt) -> bool:

@@ -9,7 +9,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 from graphfix.source.tensors import is_tensor
 
-from ._match import any_true, dotted, is_boolean, is_log_statement, is_pure, is_text, same
+from ._match import any_true, dotted, is_boolean, is_guarded_log, is_log_statement, is_pure, is_text, same
 
 
 class MaskedStoreInBranch(Rule):
@@ -53,7 +53,7 @@ class MaskedStoreInBranch(Rule):
         branch = site.enclosing(ast.If)
         if branch is None or _stored_mask(site.module, branch) is None:
             return None
-        logs = [node for node in branch.body if is_log_statement(node)]
+        logs = [node for node in branch.body if is_log_statement(node) or is_guarded_log(node)]
         stores = [node for node in branch.body if isinstance(node, ast.Assign)]
         if not logs:
             return site.replace(branch, "{stores}\n", stores=stores)
@@ -168,7 +168,7 @@ def _stored_mask(module: Module, branch: ast.If) -> ast.expr | None:
         return None
     stores = [node for node in branch.body if isinstance(node, ast.Assign)]
     others = [node for node in branch.body if not isinstance(node, ast.Assign)]
-    if not stores or not all(is_log_statement(node) or is_text(node) for node in others):
+    if not stores or not all(is_log_statement(node) or is_guarded_log(node) or is_text(node) for node in others):
         return None
     return mask if all(_stores_constant(node, mask) for node in stores) else None
 

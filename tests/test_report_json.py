@@ -71,6 +71,7 @@ SITE_FIELDS = [
     "hints",
     "seen",
     "hides_rest",
+    "real",
     "rule",
     "fix",
 ]
@@ -131,6 +132,7 @@ def test_a_site_says_where_what_and_why() -> None:
         "hints": ["Keep it."],
         "seen": 12,
         "hides_rest": True,
+        "real": None,
         "rule": "GF101",
         "fix": {"safety": "proven", "title": "keep the tensor", "diff": "--- a\n+++ b\n"},
     }

@@ -12,6 +12,9 @@ from graphfix.rule import Rule
 from graphfix.scan.static import scan_module
 from graphfix.source.sources import Sources
 
+_LIMIT = 1000
+"""No file needs more fixes than this; more means that a rule's own output matches it again."""
+
 
 @dataclass(frozen=True)
 class Exact:
@@ -24,16 +27,22 @@ class Exact:
 
 
 def apply_exact(sources: Sources, paths: Iterable[Path], rules: Sequence[Rule]) -> Exact:
-    """Fix each file until nothing exact is left in it."""
+    """Fix each file until nothing exact is left in it, or a rule meets its own output again."""
     records: list[FixRecord] = []
     left: list[Finding] = []
     skipped: list[tuple[str, str]] = []
     for path in paths:
         try:
+            texts = {sources.module(str(path)).text}
             while (finding := _next_exact(sources, path, rules)) is not None:
                 fix = finding.fix
                 assert fix is not None
-                sources = sources.with_edits(fix.edits)
+                fixed = sources.with_edits(fix.edits)
+                text = fixed.module(str(path)).text
+                if text in texts or len(texts) > _LIMIT:
+                    break
+                texts.add(text)
+                sources = fixed
                 place = finding.location
                 made = FixRecord(fix.rule, place.path, place.line, fix.safety, FixStatus.KEPT, "exact", fix.diff)
                 records.append(made)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graphfix.model import Arm, Fix, FixRecord, FixStatus, Safety, Status, Target, TargetReport
+from graphfix.model import Arm, Fix, FixRecord, FixStatus, Safety, Status, Target, TargetReport, Verdict
 from graphfix.prove.verify import STEP_BACKEND, Reference, Tell, key, objection, reference, run_patched, verdict
 from graphfix.prove.witness import arm_of
 from graphfix.scan.dynamic import Options
@@ -32,11 +32,21 @@ class Policy:
 
 @dataclass(frozen=True)
 class Kept:
-    """A fix that was kept, the sources before it, and the arm it rewrote."""
+    """A fix that was kept, the sources before it, and the branch it rewrote as the proving target's calls took it."""
 
     record: FixRecord
     before: Sources
+    target: Target
     arm: Arm | None
+
+
+def _in_order(sites: Sequence[Placed]) -> list[Placed]:
+    """The function with the most consequential site first, its sites from top to bottom.
+
+    So a branch is repaired before what stands inside it.
+    """
+    functions = list(dict.fromkeys(key(site)[:2] for site in sites))
+    return sorted(sites, key=lambda site: (functions.index(key(site)[:2]), site.location.line))
 
 
 class Repair:
@@ -47,6 +57,7 @@ class Repair:
         self.sources = Sources()
         self.kept: list[Kept] = []
         self.dropped: list[FixRecord] = []
+        self._judged: dict[tuple[object, ...], TargetReport] = {}
 
     @property
     def records(self) -> tuple[FixRecord, ...]:
@@ -54,22 +65,24 @@ class Repair:
         return (*(kept.record for kept in self.kept), *self.dropped)
 
     def run(self, targets: Sequence[Target]) -> list[TargetReport]:
-        """Find and prove fixes on every target, then judge all targets on all fixes under the user's backend.
+        """Find and prove fixes on every target, and judge it on them under the user's backend.
 
-        Where that last judgement fails for a target that did not fail before, the newest fix is taken back and the
-        targets are judged again.
+        What fails there is taken back. In the end all targets that run a changed file are judged on all fixes; where
+        one fails that does not fail without them, the newest fix is taken back and all are judged again.
         """
         with ExitStack() as stack:
             originals = [stack.enter_context(reference(t, self._options, self._tell(t))) for t in targets]
             for target, original in zip(targets, originals, strict=True):
                 if original.observation.status is Status.OK:
                     self._repair(target, original)
+                    self._settle(target, original)
             while True:
-                reports = [self._judge(target, original) for target, original in zip(targets, originals, strict=True)]
-                failed = next((r.verdict for r, worse in reports if worse and r.verdict), None)
+                judged = [self._judge(target, original) for target, original in zip(targets, originals, strict=True)]
+                verdicts = [report.verdict for report in judged if report.verdict]
+                failed = next((found for found in verdicts if not found.ok and not found.inherited), None)
                 if failed is None or not self.kept:
-                    return [report for report, _ in reports]
-                self._take_back(f"under {failed.backend}, {failed.target}: {failed.error or failed.new_breaks}")
+                    return judged
+                self._take_back(failed)
 
     def _tell(self, target: Target) -> Tell:
         return lambda step: self._progress(target.name, step)
@@ -87,7 +100,7 @@ class Repair:
 
     def _untried(self, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[tuple[Placed, Fix, Arm | None]]:
         """Fixes to try now, for the most consequential site first, the safest rule first."""
-        for site in state.sites(self.sources, self._options.rules):
+        for site in _in_order(state.sites(self.sources, self._options.rules)):
             for rule, place in site.candidates(self._options.rules):
                 if (rule.code, *key(site)) in tried or (fix := rule.fix(place)) is None:
                     continue
@@ -119,7 +132,8 @@ class Repair:
             self._drop(site, fix, FixStatus.REJECTED, against)
             return state
         shown = arm if fix.safety is not Safety.EXACT else None
-        self.kept.append(Kept(self._record(site, fix, FixStatus.KEPT, f"proven on {target.name}"), self.sources, shown))
+        record = self._record(site, fix, FixStatus.KEPT, f"proven on {target.name}")
+        self.kept.append(Kept(record, self.sources, target, shown))
         self.sources = sources
         return after
 
@@ -132,30 +146,45 @@ class Repair:
         if record not in self.dropped:
             self.dropped.append(record)
 
-    def _judge(self, target: Target, original: Reference) -> tuple[TargetReport, bool]:
-        """The target's report on all kept fixes, and whether it is worse off than with none."""
+    def _settle(self, target: Target, original: Reference) -> None:
+        """Take back the target's own fixes, the newest first, until its verdict under the user's backend holds."""
+        while self.kept and self.kept[-1].target == target:
+            found = self._judge(target, original).verdict
+            if found is None or found.ok:
+                return
+            self._take_back(found)
+
+    def _judge(self, target: Target, original: Reference) -> TargetReport:
+        """The target's report on all kept fixes; without a verdict where it runs none of the changed files."""
         before = original.observation
-        touched = any(os.path.realpath(path) in self.sources.patched for path in before.arcs)
+        touched = {path for path in map(os.path.realpath, before.arcs) if path in self.sources.patched}
         if not touched:
-            return before.report(target, Sources(), self._options.rules), False
+            return before.report(target, Sources(), self._options.rules)
+        state = (target, *((path, self.sources.patched[path]) for path in sorted(touched)))
+        if state not in self._judged:
+            self._judged[state] = self._judge_anew(target, original)
+        return self._judged[state]
+
+    def _judge_anew(self, target: Target, original: Reference) -> TargetReport:
+        before = original.observation
         after = self._run(target, self.sources, original)
-        arms = [kept.arm for kept in self.kept if kept.arm and kept.arm.path in before.arcs]
+        arms = [kept.arm for kept in self.kept if kept.arm and kept.target == target]
         found = verdict(target, before, after, self.sources, self._policy.backend, self._options, arms)
         report = replace(after.report(target, self.sources, self._options.rules), verdict=found)
         if found.ok:
-            return report, False
+            return report
         shipped = self._run(target, Sources(), original)
         as_shipped = verdict(target, before, shipped, Sources(), self._policy.backend, self._options)
-        if as_shipped.error is None:
-            return report, True
-        found = replace(found, error=f"{found.error or 'not proven'} (and so without any fix)")
-        return replace(report, verdict=found), False
+        if as_shipped.error is not None:
+            found = replace(found, error=f"{found.error} (and so without any fix)", inherited=True)
+        return replace(report, verdict=found)
 
     def _run(self, target: Target, sources: Sources, original: Reference) -> Observation:
         self._progress(target.name, f"judging under {self._policy.backend}")
         return run_patched(target, sources, original, self._policy.backend, self._options, self._tell(target))
 
-    def _take_back(self, reason: str) -> None:
+    def _take_back(self, failed: Verdict) -> None:
         last = self.kept.pop()
         self.sources = last.before
+        reason = f"under {failed.backend}, {failed.target}: {failed.error or failed.new_breaks[0]}"
         self.dropped.append(replace(last.record, status=FixStatus.REJECTED, reason=reason))

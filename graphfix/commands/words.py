@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 from graphfix.errors import UsageError
 from graphfix.message import registry
@@ -49,8 +50,13 @@ def _break_words(id_: str) -> str:
         raise UsageError(f"the installed torch has no break id {id_}; correct it, or install the torch that said it.")
     entry = entries[0]
     repairing = [rule for rule in all_rules() if id_ in rule.repairs]
-    lines = [f"{id_} {entry['Gb_type']}", "", str(entry["Explanation"]), ""]
-    lines += [f"Hint: {hint}" for hint in entry.get("Hints", [])]
+    lines = [f"{id_} {entry['Gb_type']}", "", _plain(entry["Explanation"]), ""]
+    lines += [f"Hint: {_plain(hint)}" for hint in entry["Hints"]]
     lines += ["", "Rules that repair it:" if repairing else "No rule repairs it yet."]
     lines += [f"  {_heading(rule)}" for rule in repairing]
     return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """A registry text without the quotes of the source it was copied from."""
+    return re.sub(r'^f?"|"$', "", re.sub(r'"\s+f?"', "", text.strip()))

@@ -87,7 +87,7 @@ class Comparison:
 def compare(expected: Any, actual: Any, exact: bool) -> Comparison:
     """Walk two snapshots side by side; `exact` asks for equal bits, else the tolerance of the dtype holds."""
     result = Comparison()
-    _walk(expected, actual, "output", exact, result)
+    _walk(expected, actual, "", exact, result)
     return result
 
 
@@ -107,7 +107,7 @@ def _walk(expected: Any, actual: Any, where: str, exact: bool, result: Compariso
         for key in expected if isinstance(expected, dict) else range(len(expected)):
             _walk(expected[key], actual[key], where + (key if isinstance(key, str) else f"[{key}]"), exact, result)
     if found and result.difference is None:
-        result.difference = f"{where} {found}"
+        result.difference = f"{where} {found}".lstrip()
 
 
 def _kind(value: Any) -> str:

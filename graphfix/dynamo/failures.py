@@ -21,12 +21,17 @@ def compiler_failure(error: BaseException) -> dict[str, Any] | None:
         "event": "break",
         "id": None,
         "type": f"{type(error).__name__} inside torch.compile",
-        "explanation": text.split("\nfrom user code")[0].strip(),
+        "explanation": short(text.split("\nfrom user code")[0].strip()),
         "hints": ["Dynamo itself failed here; the call runs in eager only where torch.compile is left out."],
         "consequences": [],
         "hides_rest": True,
         "stack": _user_frames(error, text),
     }
+
+
+def short(text: str, most: int = 400) -> str:
+    """The beginning of an error's text: what a compiler printed can be thousands of lines."""
+    return text if len(text) <= most else text[:most].rstrip() + " …"
 
 
 def _compiled_code(error: BaseException) -> CodeType | None:

@@ -13,7 +13,7 @@ from graphfix.dynamo import capture, load, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
 from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
-from graphfix.dynamo.failures import compiler_failure
+from graphfix.dynamo.failures import compiler_failure, short
 from graphfix.dynamo.record import record_calls
 from graphfix.model import Call
 
@@ -131,5 +131,5 @@ class Session:
             if found.max_abs_diff is not None:
                 gap = max(gap or 0.0, found.max_abs_diff)
             if actual["exception"] and not expected["exception"]:
-                difference = f"call {number}: compiled raised {actual['exception']}"
+                difference = f"call {number}: compiled raised {short(actual['exception'])}"
         self._emit({"event": "compiled", "max_abs_diff": gap, "difference": difference})

@@ -11,7 +11,7 @@ from typing import Any
 import torch._dynamo
 
 _SKIPPED = re.compile(r"skipping: (?P<function>\S+) \(reason: (?P<reason>.*), file: (?P<path>.*)\)", re.DOTALL)
-_ORDINARY = ("no tensor-related objects", "in the Dynamo skipfiles list", "in skipfiles")
+_ORDINARY = ("no tensor-related objects", "in the Dynamo skipfiles list", "in skipfiles", "No ops traced")
 
 
 @contextlib.contextmanager
@@ -24,7 +24,9 @@ def watch_skips(emit: Callable[[dict[str, Any]], None]) -> Iterator[None]:
         if str(record.msg).startswith("skipping: "):
             found = _SKIPPED.match(record.getMessage())
             if found and not any(part in found["reason"] for part in _ORDINARY):
-                emit({"event": "skipped_frame", "line": 0, **found.groupdict()})
+                reason = found["reason"].splitlines()[0]
+                event = {"event": "skipped_frame", "line": 0, **found.groupdict(), "reason": reason}
+                emit(event)
         if record.levelno >= usual:
             logging.Logger.handle(logger, record)
 

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 from graphfix import hook
 from graphfix.errors import WriteError
@@ -21,7 +21,13 @@ MANIFEST = "graphfix.json"
 
 def patch(sources: Sources) -> str:
     """One unified diff of all patched files, for `git apply` or `patch -p1` in the folder their paths count from."""
-    return "".join(diff(short(path), read(path).text, text) for path, text in sorted(sources.patched.items()))
+    return "".join(_diff(path, text) for path, text in sorted(sources.patched.items()))
+
+
+def _diff(path: str, text: str) -> str:
+    before = read(path)
+    bom = "\ufeff" if before.bom else ""
+    return diff(short(path), bom + before.text, bom + text)
 
 
 def save(sources: Sources, folder: Path) -> list[str]:
@@ -58,29 +64,36 @@ def load(folder: Path) -> dict[str, str]:
     Raises WriteError where the folder is no overlay, or an original is missing or not the one that was patched.
     """
     try:
-        files: list[Mapping[str, str]] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        hashes = [(str(entry["path"]), str(entry["sha256"])) for entry in files]
+    except (OSError, ValueError, KeyError, TypeError):
         raise WriteError(f"{folder} is no overlay; make one with graphfix apply --overlay.") from None
-    return {_original(entry): read(str(folder / entry["path"])).text for entry in files}
+    return {_original(name, sha256): read(str(folder / name)).text for name, sha256 in hashes}
 
 
-def _original(entry: Mapping[str, str]) -> str:
+def _original(name: str, sha256: str) -> str:
     for home in ["", *sys.path]:
-        path = os.path.realpath(os.path.join(home, entry["path"]))
+        path = os.path.realpath(os.path.join(home, name))
         if os.path.isfile(path):
-            if _hash(Path(path).read_bytes()) == entry["sha256"]:
+            if _hash(Path(path).read_bytes()) == sha256:
                 return path
             raise WriteError(f"{path} is not the file that was patched; run graphfix apply --overlay again.")
-    raise WriteError(f"{entry['path']} is not installed here; install what the overlay was made for.")
+    raise WriteError(f"{name} is not installed here; install what the overlay was made for.")
 
 
 def install_overlay(folder: str | os.PathLike[str]) -> None:
     """Load the patched modules of an overlay folder in place of the installed ones, from now on in this process.
 
     Call it before the patched packages are imported. Raises WriteError (a GraphfixError) where the folder is no
-    overlay or an original is not the one that was patched.
+    overlay, an original is not the one that was patched, or a patched module was imported too early.
     """
-    hook.install(load(Path(folder)))
+    patched = load(Path(folder))
+    for name, module in list(sys.modules.items()):
+        place = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        loader = getattr(vars(module).get("__spec__"), "loader", None) if place else None
+        if place and os.path.realpath(place) in patched and not isinstance(loader, hook.PatchedLoader):
+            raise WriteError(f"{name} is imported already; install the overlay before.")
+    hook.install(patched)
 
 
 def _hash(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +24,14 @@ STEP_BACKEND = "aot_eager"
 
 
 def default_backend() -> str:
-    """Inductor where there is a C++ compiler for it (CUDA needs one too), else aot_eager."""
-    return "inductor" if any(shutil.which(name) for name in ("g++", "clang++", "c++", "cl")) else STEP_BACKEND
+    """Inductor where there is a C++ compiler for it (CUDA needs one too), else aot_eager.
+
+    Inductor cannot link where the path to torch holds a space (seen on 2.13): aot_eager there as well.
+    """
+    spec = importlib.util.find_spec("torch")
+    linkable = spec is None or spec.origin is None or " " not in spec.origin
+    compiler = any(shutil.which(name) for name in ("g++", "clang++", "c++", "cl"))
+    return "inductor" if compiler and linkable else STEP_BACKEND
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,12 @@ def relative(path: str) -> str | None:
 
 
 def shorten(path: str) -> str:
-    """Relative to the current folder if inside it, else what stands after `site-packages/`, else unchanged."""
-    if (inside := relative(path)) is not None:
-        return inside
+    """What stands after `site-packages/`, else relative to the current folder if inside it, else unchanged."""
     whole = Path(path).as_posix()
     for folder in _INSTALLED:
         if folder in whole:
             return whole.rpartition(folder)[2]
-    return whole
+    return relative(path) or whole
 
 
 def uri(path: str) -> str:

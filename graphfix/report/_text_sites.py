@@ -41,7 +41,7 @@ def unruled(found: tuple[Finding, ...]) -> Iterator[RenderableType]:
     """Where to read on about the breaks that no rule repairs."""
     ids = dict.fromkeys(site.break_.id for site in found if not site.rule and site.break_ and site.break_.id)
     for name in ids:
-        yield Text(f"no rule repairs {name} yet: `graphfix explain {name}` says what to do", "dim")
+        yield Text(f"no rule repairs this {name} yet: `graphfix explain {name}` says what to do", "dim")
 
 
 def findings(found: tuple[Finding, ...]) -> Iterator[RenderableType]:

@@ -10,7 +10,7 @@ from typing import Any
 from graphfix.model import Status, Target, TargetReport
 from graphfix.rule import Rule
 from graphfix.scan.observation import Observation
-from graphfix.scan.process import Ending, Event, run_jobs
+from graphfix.scan.process import Ending, Event, end_all, run_jobs
 from graphfix.scan.targets import module_and_name
 from graphfix.source.sources import Sources
 
@@ -34,8 +34,15 @@ class Options:
 
 def scan(targets: Sequence[Target], options: Options, progress: Progress) -> list[TargetReport]:
     """Report every target, in order, up to `options.jobs` of them side by side."""
-    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        return list(pool.map(lambda target: scan_one(target, options, progress), targets))
+    if options.jobs == 1:
+        return [scan_one(target, options, progress) for target in targets]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        try:
+            return list(pool.map(lambda target: scan_one(target, options, progress), targets))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
 
 
 def scan_one(target: Target, options: Options, progress: Progress) -> TargetReport:

@@ -16,7 +16,7 @@ from graphfix.model import Location
 from graphfix.source.module import Module, guilty_part
 from graphfix.source.sources import Sources
 
-_USES_TORCH = re.compile(r"^\s*(from|import)\s+torch\b", re.MULTILINE)
+_USES_TORCH = re.compile(r"^\s*(from\s+torch\b|import\s[^#\n]*\btorch\b)", re.MULTILINE)
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def _library_folders() -> tuple[str, ...]:
 
 def is_library(path: str) -> bool:
     """Whether a frame's file belongs to torch, the standard library or no file at all."""
-    if path.startswith("<"):
+    if path.startswith("<") or f"{os.sep}torchinductor_" in path:  # code that Inductor wrote
         return True
     inside = path.startswith(_library_folders())
     return inside and (_library_folders()[0] in path or f"{os.sep}site-packages{os.sep}" not in path)

@@ -23,6 +23,8 @@ Event = Mapping[str, Any]
 _BOOT = "import sys; sys.path.append(sys.argv[5]); from graphfix.dynamo.worker import main; \
 main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])"
 
+_LIVE: set[_Worker] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -55,6 +57,12 @@ def run_jobs(jobs: Sequence[Mapping[str, Any]], timeout: float, on_event: Callab
             worker.end()
 
 
+def end_all() -> None:
+    """End the workers that other threads still listen to, so that those threads return."""
+    for worker in list(_LIVE):
+        worker.kill()
+
+
 class _Worker:
     def __init__(self, jobs: Sequence[Mapping[str, Any]], folder: Path) -> None:
         self.timed_out, self._jobs = False, len(jobs)
@@ -76,6 +84,7 @@ class _Worker:
             )
         os.close(event_write)
         os.close(life_read)
+        _LIVE.add(self)
 
     def listen(self, deadline: float, on_event: Callable[[Event], None]) -> str | None:
         """Read events until the worker is done (None) or gone or too late (the stage it was in)."""
@@ -113,7 +122,8 @@ class _Worker:
         for _ in range(20):
             time.sleep(0.1)
             if self._dump.exists() and self._dump.stat().st_size:
-                return self._dump.read_text(encoding="utf-8", errors="replace").strip()
+                threads = self._dump.read_text(encoding="utf-8", errors="replace").strip().split("\n\n")
+                return "\n\n".join(thread for thread in threads if "_die_with_parent" not in thread)
         return "(no stack could be had)"
 
     def death(self) -> str:
@@ -125,12 +135,19 @@ class _Worker:
         return f"the worker process ended with exit code {code}"
 
     def last_words(self, count: int = 6) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return "".join(f"\n  {line}" for line in lines[-count:])
+        log = self._log.read_text(encoding="utf-8", errors="replace").strip()
+        _, fatal, stack = log.partition("Fatal Python error")
+        stack = stack.partition("Current thread")[2].partition("\n")[2]
+        lines = stack.splitlines()[:count] if fatal else log.splitlines()[-count:]
+        return "".join(f"\n  {line}" for line in lines)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        _LIVE.discard(self)
+        self.kill()
         self._process.wait()
         os.close(self._events)
         os.close(self._life)

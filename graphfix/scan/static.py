@@ -44,7 +44,10 @@ def scan_module(module: Module, rules: Sequence[Rule]) -> list[Finding]:
     """The findings of one module, in order; none where it does not speak of torch. Raises SourceError."""
     if "torch" not in module.text:
         return []
-    found = [finding for rule in rules for finding in _findings(rule, module)]
+    try:
+        found = [finding for rule in rules for finding in _findings(rule, module)]
+    except RecursionError:
+        raise SourceError(f"{module.path} nests expressions too deeply to be searched.") from None
     return sorted(found, key=lambda finding: (finding.location.line, finding.location.column or 0))
 
 
@@ -58,34 +61,42 @@ def _findings(rule: Rule, module: Module) -> Iterator[Finding]:
 
 
 def python_files(paths: Iterable[Path], exclude: Sequence[str] = ()) -> Iterator[Path]:
-    """The files named, and the `.py` files below the folders named, sorted; hidden and installed folders left out.
+    """The files named, and the `.py` files below the folders named, sorted, each once; hidden and installed folders
+    left out.
 
     `exclude` holds patterns for paths and names, as `fnmatch` reads them.
     """
+    seen: set[str] = set()
     for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        for folder, folders, files in os.walk(path):
-            folders[:] = sorted(
-                name
-                for name in folders
-                if not name.startswith(".")
-                and name not in _NEVER
-                and not _excluded(os.path.join(folder, name), exclude)
-                and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
-            )
-            for name in sorted(files):
-                place = os.path.join(folder, name)
-                if name.endswith(".py") and not _excluded(place, exclude):
-                    yield Path(place)
+        for file in _below(path, exclude) if path.is_dir() else (path,):
+            real = os.path.realpath(file)
+            if real not in seen:
+                seen.add(real)
+                yield file
+
+
+def _below(path: Path, exclude: Sequence[str]) -> Iterator[Path]:
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _NEVER
+            and not _excluded(os.path.join(folder, name), exclude)
+            and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+        )
+        for name in sorted(files):
+            place = os.path.join(folder, name)
+            if name.endswith(".py") and not _excluded(place, exclude):
+                yield Path(place)
 
 
 def _excluded(path: str, patterns: Sequence[str]) -> bool:
     path = os.path.normpath(path)
     return any(
         fnmatch.fnmatch(path, pattern)
+        or fnmatch.fnmatch(path, f"*/{pattern}")
         or fnmatch.fnmatch(os.path.basename(path), pattern)
-        or path.startswith(pattern.rstrip("/") + "/")
-        for pattern in patterns
+        or path.startswith(f"{pattern}/")
+        for pattern in (given.rstrip("/") for given in patterns)
     )

@@ -64,8 +64,13 @@ class Module:
         return None
 
     def function_of(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """The function whose body holds `node`."""
-        return next((parent for parent in self.parents(node) if isinstance(parent, FUNCTIONS)), None)
+        """The function whose body holds `node`; decorators, defaults and annotations belong to the code around it."""
+        child = node
+        for parent in self.parents(node):
+            if isinstance(parent, FUNCTIONS) and any(child is one for one in parent.body):
+                return parent
+            child = parent
+        return None
 
     def qualname(self, line: int) -> str:
         """The dotted name of the innermost function or class around a line; `<module>` outside of any."""
@@ -98,12 +103,11 @@ class Module:
         """The node Dynamo's span (columns in bytes) stands for: the exact one, else a call that ends there.
 
         A chain of calls over several lines is reported from its last line on, so the end decides. Without columns:
-        the only statement on the line. None where nothing fits.
+        the statement that begins on the line, or goes on there. None where nothing fits, or more than one.
         """
-        spanned = [node for node in ast.walk(self.tree) if isinstance(node, ast.expr | ast.stmt)]
         if column is None or end_column is None:
-            at_line = [node for node in spanned if node.lineno == line and isinstance(node, ast.stmt)]
-            return at_line[0] if at_line else None
+            return self._statement_at(line)
+        spanned = [node for node in ast.walk(self.tree) if isinstance(node, ast.expr | ast.stmt)]
         ending = [n for n in spanned if n.end_col_offset == end_column and n.end_lineno == (end_line or line)]
         exact = [node for node in ending if (node.lineno, node.col_offset) == (line, column)]
         if not exact and end_line is None:  # the report lacks the end line: the start must do
@@ -111,12 +115,30 @@ class Module:
         calls = [node for node in ending if isinstance(node, ast.Call)]
         return exact[-1] if exact else calls[0] if calls else None
 
+    def _statement_at(self, line: int) -> ast.stmt | None:
+        statements = [node for node in ast.walk(self.tree) if isinstance(node, ast.stmt)]
+        beginning = [node for node in statements if node.lineno == line]
+        outer = [node for node in beginning if not any(parent in beginning for parent in self.parents(node))]
+        if beginning:
+            return outer[0] if len(outer) == 1 else None
+        going_on = [node for node in statements if node.lineno < line <= _last_line(node)]
+        return going_on[-1] if going_on else None
+
+
+def _last_line(node: ast.stmt) -> int:
+    """The last line of a statement, that of its head where it has a body."""
+    body = getattr(node, "body", None) or getattr(node, "cases", None)
+    if isinstance(body, list):
+        first = body[0].pattern if isinstance(body[0], ast.match_case) else body[0]
+        return int(first.lineno) - 1
+    return node.end_lineno or node.lineno
+
 
 def guilty_part(node: ast.AST) -> ast.AST:
     """The expression to show for a node: the condition of a branch, the iterable of a loop, else the node itself."""
     if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
         return node.test
-    if isinstance(node, ast.For | ast.comprehension):
+    if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
         return node.iter
     if isinstance(node, ast.Expr):
         return node.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 from graphfix.errors import UsageError
@@ -38,8 +39,14 @@ def package_of(path: str) -> str | None:
 
 
 def _installed_in(real: Path) -> Path | None:
-    """The site-packages folder that a file is installed in."""
-    return next((folder for folder in real.parents if folder.name in _PACKAGES), None)
+    """The folder that a file is installed in: its site-packages, else the import path's entry outside the project."""
+    here = Path.cwd().resolve()
+    entries = {Path(entry).resolve() for entry in sys.path if entry}
+    for folder in real.parents:
+        outside = not folder.is_relative_to(here) and not here.is_relative_to(folder)
+        if folder.name in _PACKAGES or (outside and folder in entries):
+            return folder
+    return None
 
 
 def short(path: str) -> str:

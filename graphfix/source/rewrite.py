@@ -1,35 +1,31 @@
 """Replaces one node by a template: libcst keeps every space and comment that the template does not touch.
 
-This is the only module that imports libcst (0.3 s), and only once a fix is asked for. Rules find nodes with `ast`,
-whose positions are Dynamo's own, and say in a template what should stand there instead.
+This module and those it uses are the only ones that import libcst (0.3 s), and only once a fix is asked for. Rules find
+nodes with `ast`, whose positions are Dynamo's own, and say in a template what should stand there instead.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
-import re
+import io
 import tokenize
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import libcst as cst
 from libcst.codemod import CodemodContext
 from libcst.codemod.visitors import AddImportsVisitor
-from libcst.metadata import MetadataWrapper, PositionProvider
 
-from graphfix.errors import SourceError
+from graphfix.errors import CannotRewrite
 from graphfix.model import Edit
+from graphfix.source._places import Places
+from graphfix.source._shape import Part, shape
+from graphfix.source._template import Template, parenthesized
 from graphfix.source.module import Module
+from graphfix.source.names import torch_name
 
-Part = ast.AST | Sequence[ast.stmt]
-"""What a template's `{name}` may stand for: an expression, a statement or statements."""
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_PREFIX = "_graphfix_placeholder_"
-
-
-class CannotRewrite(SourceError):
-    """The place has a shape that the template cannot take (two statements on a line, an elif that would split)."""
+__all__ = ["CannotRewrite", "Part", "edits_between", "replace"]
 
 
 def replace(module: Module, old: ast.AST, template: str, parts: Mapping[str, Part]) -> tuple[Edit, ...]:
@@ -37,205 +33,101 @@ def replace(module: Module, old: ast.AST, template: str, parts: Mapping[str, Par
 
     A placeholder alone on its line takes statements, any other one an expression, in parentheses where needed.
     `{torch}` is the module's own name for torch; where it has none, `import torch` is added. Comments of `old` that
-    the template would drop are kept above the new code. Raises CannotRewrite.
+    the template would drop are kept above the new code. The result is parsed and compared with what the template
+    means. Raises CannotRewrite where it would mean something else, and where the place cannot take the template.
     """
-    tree = cst.parse_module(module.text)
-    index = _Index(module, tree)
-    needs_import = False
-    names: dict[str, cst.BaseExpression] = {}
-    if "{torch}" in template:
-        bound = _torch_name(module)
-        needs_import = bound is None
-        names["torch"] = cst.Name(bound or "torch")
-    text = _PLACEHOLDER.sub(lambda match: _PREFIX + match[1], template)
-    new: cst.CSTNode | list[cst.BaseStatement]
-    original: cst.CSTNode
-    if isinstance(old, ast.stmt):
-        original = statement = index.statement(old)
-        filler = _Fill(index, parts, names, original)
-        parsed = cst.parse_module(text.strip("\n") + "\n", config=tree.config_for_parsing).visit(filler)
-        assert isinstance(parsed, cst.Module)
-        new = _keep_lead(statement, list(parsed.body))
-        if (suite := index.one_line_suite(old)) is not None:
-            original, new = suite, cst.IndentedBlock(new)
-    else:
-        original = expression = index.expression(old)
-        filler = _Fill(index, parts, names, original)
-        made = cst.parse_expression(text.strip()).visit(filler)
-        assert isinstance(made, cst.BaseExpression)
-        new = _keep_parentheses(expression, made)
-    swapped = tree.visit(_Swap(original, new))
-    assert isinstance(swapped, cst.Module)
-    swapped = _restore_comments(module, tree, swapped, original, new)
-    if needs_import:
-        context = CodemodContext()
-        AddImportsVisitor.add_needed_import(context, "torch")
-        swapped = AddImportsVisitor(context).transform_module(swapped)
-    return tuple(edits_between(module, swapped.code))
+    bound = torch_name(module, old) if "{torch}" in template else "torch"
+    try:
+        tree = cst.parse_module(module.text)
+        places = Places(module, tree)
+        filling = Template(template, parts, bound or "torch", tree, places)
+        put = _put_statements if isinstance(old, ast.stmt) else _put_expression
+        swapped = put(module, tree, places, old, filling)
+        if bound is None:
+            context = CodemodContext()
+            AddImportsVisitor.add_needed_import(context, "torch")
+            swapped = AddImportsVisitor(context).transform_module(swapped)
+        return tuple(edits_between(module, _onto(module.text, tree.code, swapped.code)))
+    except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError) as error:  # what libcst raises
+        raise CannotRewrite(f"{module.path} cannot be rewritten: {error}.") from None
 
 
 def edits_between(module: Module, new: str) -> Iterator[Edit]:
     """The line-wise edits that turn the module's text into `new`. Raises CannotRewrite where `new` is not Python."""
     try:
-        ast.parse(new)
-    except SyntaxError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(new, module.path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
         raise CannotRewrite(f"the rewritten {module.path} would not parse: {error}.") from None
-    before, after = module.text.splitlines(keepends=True), new.splitlines(keepends=True)
+    before, after = _lines(module.text), _lines(new)
     starts = [0]
     for line in before:
         starts.append(starts[-1] + len(line))
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield Edit(module.path, starts[a], starts[b], "".join(after[c:d]))
+    for a, b, c, d in _changes(before, after):
+        yield Edit(module.path, starts[a], starts[b], "".join(after[c:d]))
 
 
-def _torch_name(module: Module) -> str | None:
-    """The name that `import torch` binds at module level."""
-    for node in module.tree.body:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name == "torch" or (alias.name.startswith("torch.") and not alias.asname):
-                    return alias.asname or "torch"
-    return None
+def _put_statements(module: Module, tree: cst.Module, places: Places, old: ast.AST, filling: Template) -> cst.Module:
+    assert isinstance(old, ast.stmt)
+    statement = places.statement(old)
+    made, plan = filling.statements(statement)
+    new = _keep_lead(statement, made)
+    suite = places.one_line_suite(old)
+    original: cst.CSTNode = suite or statement
+
+    def swap(new: list[cst.BaseStatement]) -> cst.Module:
+        return _swap(tree, original, cst.IndentedBlock(new) if suite else new)
+
+    lost = _lost_comments(module, swap(new))
+    if lost:
+        lines = [cst.EmptyLine(comment=cst.Comment(comment)) for comment in lost]
+        first = new[0].with_changes(leading_lines=[*new[0].leading_lines, *lines])  # type: ignore[attr-defined]
+        new = [first, *new[1:]]
+    swapped = swap(new)
+    if not _means(swapped, module, old, plan, filling):
+        raise CannotRewrite(f"{module.path}:{old.lineno} cannot take these statements.")
+    return swapped
 
 
-class _Index:
-    """From the standard library's nodes to libcst's, by place."""
-
-    def __init__(self, module: Module, tree: cst.Module) -> None:
-        self._module = module
-        self._at: dict[tuple[int, int], list[cst.CSTNode]] = {}
-        self._parent: dict[cst.CSTNode, cst.CSTNode] = {}
-        self._lines: dict[cst.CSTNode, cst.SimpleStatementLine] = {}
-        self._spans: dict[cst.CSTNode, tuple[int, int]] = {}
-        ranges = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
-        for node, span in ranges.items():
-            self._at.setdefault((span.start.line, span.start.column), []).append(node)
-            self._spans[node] = (span.end.line, span.end.column)
-            for child in node.children:
-                self._parent[child] = node
-
-    def expression(self, node: ast.AST) -> cst.BaseExpression:
-        place = self._module.location(node)
-        for found in self._at.get((place.line, place.column or 0), ()):
-            if isinstance(found, cst.BaseExpression) and self._spans[found] == (place.end_line, place.end_column):
-                return found
-        raise CannotRewrite(f"{place.path}:{place.line} has an expression that cannot be placed.")
-
-    def statement(self, node: ast.stmt) -> cst.BaseStatement:
-        """The statement with its line: its leading comments and the comment behind it."""
-        place = self._module.location(node)
-        simple = not hasattr(node, "body")
-        for found in self._at.get((place.line, place.column or 0), ()):
-            if simple and isinstance(found, cst.BaseSmallStatement):
-                line = self._parent.get(found)
-                if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1:
-                    return line
-                if isinstance(line, cst.SimpleStatementSuite) and len(line.body) == 1:
-                    return self._lines.setdefault(
-                        found, cst.SimpleStatementLine([found], trailing_whitespace=line.trailing_whitespace)
-                    )
-                break
-            if isinstance(found, cst.BaseCompoundStatement):
-                return found
-        raise CannotRewrite(f"{place.path}:{place.line} has several statements on one line.")
-
-    def one_line_suite(self, node: ast.stmt) -> cst.SimpleStatementSuite | None:
-        """The body of `if test: statement` that the statement alone makes up."""
-        place = self._module.location(node)
-        parents = (self._parent.get(found) for found in self._at.get((place.line, place.column or 0), ()))
-        return next((parent for parent in parents if isinstance(parent, cst.SimpleStatementSuite)), None)
+def _put_expression(module: Module, tree: cst.Module, places: Places, old: ast.AST, filling: Template) -> cst.Module:
+    original = places.expression(old)
+    made, plan = filling.expression()
+    if original.lpar:
+        made = made.with_changes(lpar=[*original.lpar, *made.lpar], rpar=[*made.rpar, *original.rpar])
+    for new in (made, parenthesized(made)):
+        try:
+            swapped = _swap(tree, original, new)
+        except cst.CSTValidationError:  # `if(x):` needs a space without the parentheses
+            continue
+        if _means(swapped, module, old, [plan], filling):
+            if _lost_comments(module, swapped):
+                raise CannotRewrite("a comment inside the expression would be lost.")
+            return swapped
+    raise CannotRewrite(f"{module.path}:{module.location(old).line} cannot take this expression.")
 
 
-class _Fill(cst.CSTTransformer):
-    """Puts the parts in place of a parsed template's placeholders."""
-
-    def __init__(
-        self, index: _Index, parts: Mapping[str, Part], names: Mapping[str, cst.BaseExpression], old: cst.CSTNode
-    ) -> None:
-        super().__init__()
-        self._index, self._parts, self._names, self._old = index, parts, names, old
-
-    def leave_SimpleStatementLine(  # noqa: N802 (libcst's naming)
-        self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
-    ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
-        part = self._statement_part(original_node)
-        if part is None:
-            return updated_node
-        statements = [part] if isinstance(part, ast.stmt) else list(part)
-        return cst.FlattenSentinel([self._statement(statement) for statement in statements])
-
-    def _statement(self, statement: ast.stmt) -> cst.BaseStatement:
-        """The statement; without the lines above it where it is the one replaced, since those stay where they are."""
-        found = self._index.statement(statement)
-        return found.with_changes(leading_lines=[]) if found is self._old else found
-
-    def _statement_part(self, line: cst.SimpleStatementLine) -> ast.stmt | Sequence[ast.stmt] | None:
-        only = line.body[0]
-        if len(line.body) == 1 and isinstance(only, cst.Expr) and isinstance(only.value, cst.Name):
-            part = self._parts.get(only.value.value.removeprefix(_PREFIX))
-            if isinstance(part, ast.stmt) or (part is not None and not isinstance(part, ast.AST)):
-                return part
-        return None
-
-    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:  # noqa: N802
-        if not original_node.value.startswith(_PREFIX):
-            return updated_node
-        name = original_node.value.removeprefix(_PREFIX)
-        if name in self._names:
-            return self._names[name]
-        part = self._parts[name]
-        if isinstance(part, ast.expr):
-            return _parenthesized(self._index.expression(part))
-        return updated_node
-
-    def leave_Expr(self, original_node: cst.Expr, updated_node: cst.Expr) -> cst.Expr:  # noqa: N802
-        return updated_node.with_changes(value=_bare(updated_node.value))
-
-    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:  # noqa: N802
-        return updated_node.with_changes(value=_bare(updated_node.value))
-
-    def leave_If(self, original_node: cst.If, updated_node: cst.If) -> cst.If:  # noqa: N802
-        return updated_node.with_changes(test=_bare(updated_node.test))
+def _means(swapped: cst.Module, module: Module, old: ast.AST, plan: Sequence[ast.AST], filling: Template) -> bool:
+    """Whether the new code is the module with `old` replaced by the template and nothing else changed."""
+    try:
+        found = shape(ast.parse(swapped.code))
+    except SyntaxError:
+        return False
+    return found == shape(module.tree, filling.slots, {old: plan})
 
 
-_ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.BaseNumber, cst.BaseString, cst.BaseList, cst.BaseDict)
-_TIGHT = (*_ATOMS, cst.Comparison, cst.UnaryOperation, cst.BinaryOperation)
-
-
-def _parenthesized(node: cst.BaseExpression) -> cst.BaseExpression:
-    """Parentheses around what an `and`, `if … else` or comma beside it could tear apart."""
-    if node.lpar or isinstance(node, _TIGHT):
-        return node
-    return node.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
-
-
-def _bare(node: cst.BaseExpression) -> cst.BaseExpression:
-    """Without the parentheses that `_parenthesized` added, where the place itself delimits the expression."""
-    plain = len(node.lpar) == 1 and node.lpar[0].deep_equals(cst.LeftParen()) and isinstance(node, cst.BooleanOperation)
-    return node.with_changes(lpar=[], rpar=[]) if plain and _one_line(node) else node
-
-
-def _one_line(node: cst.CSTNode) -> bool:
-    return "\n" not in cst.Module([]).code_for_node(node)
-
-
-def _keep_parentheses(old: cst.BaseExpression, new: cst.BaseExpression) -> cst.BaseExpression:
-    if isinstance(new, _ATOMS) or new.lpar:
-        return new.with_changes(lpar=[*old.lpar, *new.lpar], rpar=[*new.rpar, *old.rpar]) if old.lpar else new
-    if old.lpar:
-        return new.with_changes(lpar=old.lpar, rpar=old.rpar)
-    return new
-
-
-def _keep_lead(
-    old: cst.BaseStatement, new: list[cst.SimpleStatementLine | cst.BaseCompoundStatement]
-) -> list[cst.BaseStatement]:
+def _keep_lead(old: cst.BaseStatement, new: list[cst.BaseStatement]) -> list[cst.BaseStatement]:
     """The blank lines and comments above `old` go above the first new statement."""
     lead = getattr(old, "leading_lines", ())
     first = new[0]
     own = [line for line in getattr(first, "leading_lines", ()) if line.comment is not None]
     return [first.with_changes(leading_lines=[*lead, *own]), *new[1:]]
+
+
+def _swap(tree: cst.Module, old: cst.CSTNode, new: cst.CSTNode | list[cst.BaseStatement]) -> cst.Module:
+    swapped = tree.visit(_Swap(old, new))
+    assert isinstance(swapped, cst.Module)
+    return swapped
 
 
 class _Swap(cst.CSTTransformer):
@@ -262,14 +154,8 @@ class _Swap(cst.CSTTransformer):
         return cst.FlattenSentinel(self._new)
 
 
-def _restore_comments(
-    module: Module,
-    tree: cst.Module,
-    swapped: cst.Module,
-    original: cst.CSTNode,
-    new: cst.CSTNode | list[cst.BaseStatement],
-) -> cst.Module:
-    """Comments that the rewrite lost, put above the new statement."""
+def _lost_comments(module: Module, swapped: cst.Module) -> list[str]:
+    """The comments of the module that the rewrite lost, in order."""
     kept = _comments(swapped.code)
     lost = []
     for comment in _comments(module.text):
@@ -277,20 +163,40 @@ def _restore_comments(
             kept.remove(comment)
         else:
             lost.append(comment)
-    if not lost:
-        return swapped
-    if not isinstance(new, list):
-        raise CannotRewrite("a comment inside the expression would be lost.")
-    lines = [cst.EmptyLine(comment=cst.Comment(comment)) for comment in lost]
-    first = new[0].with_changes(leading_lines=[*new[0].leading_lines, *lines])  # type: ignore[attr-defined]
-    again = tree.visit(_Swap(original, [first, *new[1:]]))
-    assert isinstance(again, cst.Module)
-    return again
+    return lost
 
 
 def _comments(text: str) -> list[str]:
-    lines = iter(text.splitlines(keepends=True))
     try:
-        return [t.string for t in tokenize.generate_tokens(lambda: next(lines, "")) if t.type == tokenize.COMMENT]
-    except (tokenize.TokenError, IndentationError, SyntaxError):
-        return []
+        tokens = tokenize.generate_tokens(io.StringIO(text, newline="\n").readline)
+        return [token.string for token in tokens if token.type == tokenize.COMMENT]
+    except (tokenize.TokenError, SyntaxError):
+        raise CannotRewrite("the comments of the file cannot be told from its code.") from None
+
+
+def _onto(text: str, before: str, after: str) -> str:
+    """`text` with the changes from `before` to `after`, where `before` is `text` as libcst prints it.
+
+    The two differ in form feeds between statements, which libcst drops. Raises CannotRewrite for a change of a line
+    with one, and where they differ in more.
+    """
+    if before == text:
+        return after
+    original, plain, new = _lines(text), _lines(before), _lines(after)
+    if [line.replace("\f", "") for line in original] != [line.replace("\f", "") for line in plain]:
+        raise CannotRewrite("the file has line endings that cannot be kept.")
+    for a, b, c, d in reversed(list(_changes(plain, new))):
+        if original[a:b] != plain[a:b]:
+            raise CannotRewrite("a form feed would be lost.")
+        original[a:b] = new[c:d]
+    return "".join(original)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as the parser counts them, with their endings."""
+    return list(io.StringIO(text, newline="\n"))
+
+
+def _changes(before: list[str], after: list[str]) -> Iterator[tuple[int, int, int, int]]:
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    return (places for tag, *places in matcher.get_opcodes() if tag != "equal")  # type: ignore[misc]

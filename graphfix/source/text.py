@@ -23,20 +23,26 @@ class SourceText:
         """`text` in this file's encoding. Raises SourceError where it cannot hold a character."""
         try:
             data = text.encode(self.encoding)
-        except UnicodeEncodeError as error:
-            raise SourceError(f"the fix needs a character that {self.encoding} cannot hold: {error.reason}.") from None
+        except UnicodeError as error:
+            raise SourceError(f"the fix needs a character that {self.encoding} cannot hold: {error}.") from None
         return codecs.BOM_UTF8 + data if self.bom else data
 
 
 def decode(data: bytes, path: str) -> SourceText:
-    """Decode as Python does: BOM, coding cookie, else UTF-8. Raises SourceError."""
+    """Decode as Python does: BOM, coding cookie, else UTF-8.
+
+    Raises SourceError, also for an encoding that does not give the same bytes again.
+    """
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         bom = data.startswith(codecs.BOM_UTF8)
         encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-        return SourceText(data[len(codecs.BOM_UTF8) if bom else 0 :].decode(encoding), encoding, bom)
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        source = SourceText(data[len(codecs.BOM_UTF8) if bom else 0 :].decode(encoding), encoding, bom)
+    except (SyntaxError, UnicodeError, LookupError) as error:
         raise SourceError(f"{path} cannot be decoded ({error}); save it in the encoding it declares.") from None
+    if source.encode(source.text) != data:
+        raise SourceError(f"{path} would change when {encoding} encodes it again; save it in UTF-8.")
+    return source
 
 
 def read(path: str) -> SourceText:

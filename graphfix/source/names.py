@@ -1,0 +1,112 @@
+"""What binds a name, scope by scope: enough of Python's rules to know what `torch` stands for at a place."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from graphfix.errors import CannotRewrite
+from graphfix.source.module import FUNCTIONS, Module
+
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_NAMING = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping)
+_SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef, *_COMPREHENSIONS)
+
+
+def torch_name(module: Module, node: ast.AST) -> str | None:
+    """The name that stands for torch at `node`, None where the file must import it first.
+
+    Raises CannotRewrite where the name stands for something else there.
+    """
+    name = module_torch(module)
+    for scope in scopes(module, node):
+        if found := list(binders(scope, name or "torch")):
+            if all(_is_earlier_import(module, scope, one, node) for one in found):
+                return name or "torch"
+            raise CannotRewrite(f"{module.path} gives the name {name or 'torch'} to something else there.")
+    if name is None and not all(map(_imports_torch, binders(module.tree, "torch"))):
+        raise CannotRewrite(f"{module.path} gives the name torch to something that it does not import.")
+    return name
+
+
+def module_torch(module: Module) -> str | None:
+    """The name that `import torch` binds at module level, also in a `try`; not under an `if TYPE_CHECKING`."""
+    tries = [node for node in module.tree.body if isinstance(node, ast.Try)]
+    for node in [*module.tree.body, *(node for one in tries for node in one.body)]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if _alias_is_torch(alias):
+                    return alias.asname or "torch"
+    return None
+
+
+def scopes(module: Module, node: ast.AST) -> Iterator[ast.AST]:
+    """The scopes around `node` in which Python looks names up, innermost first, the module's left out."""
+    inside_function = False
+    child = node
+    for parent in module.parents(node):
+        if isinstance(parent, _COMPREHENSIONS):
+            yield parent
+        elif isinstance(parent, (*FUNCTIONS, ast.Lambda, ast.ClassDef)) and holds(parent, child):
+            if not isinstance(parent, ast.ClassDef):
+                yield parent
+                inside_function = True
+            elif not inside_function:
+                yield parent
+        child = parent
+
+
+def holds(scope: ast.AST, child: ast.AST) -> bool:
+    """Whether a child of a function, lambda or class is its body, and no decorator, default or annotation."""
+    body = getattr(scope, "body", ())
+    return child is body or (isinstance(body, list) and any(child is one for one in body))
+
+
+def binders(scope: ast.AST, name: str) -> Iterator[ast.AST]:
+    """The nodes that give `name` a meaning in this very scope: parameters, stores, imports, definitions and others."""
+    if isinstance(scope, (*FUNCTIONS, ast.Lambda)):
+        yield from (arg for arg in ast.walk(scope.args) if isinstance(arg, ast.arg) and arg.arg == name)
+    for node in _own(scope):
+        if isinstance(node, ast.Name):
+            named = node.id == name and not isinstance(node.ctx, ast.Load)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            named = any((alias.asname or alias.name.partition(".")[0]) == name for alias in node.names)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            named = name in node.names
+        else:  # def, class, except … as, case patterns
+            names = (getattr(node, "name", None), getattr(node, "rest", None))
+            named = isinstance(node, _NAMING) and name in names
+        if named:
+            yield node
+
+
+def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that belong to a scope, those of scopes within it left out."""
+    if isinstance(scope, _COMPREHENSIONS):
+        todo: list[ast.AST] = [generator.target for generator in scope.generators]
+    else:
+        body = getattr(scope, "body", [])
+        todo = list(body) if isinstance(body, list) else [body]
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, _COMPREHENSIONS):  # a walrus in it binds outside of it
+            todo += [one.target for one in ast.walk(node) if isinstance(one, ast.NamedExpr)]
+        elif isinstance(node, _SCOPES):
+            todo += [child for child in ast.iter_child_nodes(node) if not holds(node, child)]
+        elif not isinstance(node, ast.arg):
+            todo += ast.iter_child_nodes(node)
+
+
+def _is_earlier_import(module: Module, scope: ast.AST, binder: ast.AST, node: ast.AST) -> bool:
+    """Whether a binder is an `import torch` of the function itself, which ran before `node` does."""
+    earlier = getattr(binder, "lineno", 0) < getattr(node, "lineno", 0)
+    return _imports_torch(binder) and earlier and next(module.parents(binder), None) is scope
+
+
+def _imports_torch(node: ast.AST) -> bool:
+    return isinstance(node, ast.Import) and any(map(_alias_is_torch, node.names))
+
+
+def _alias_is_torch(alias: ast.alias) -> bool:
+    return alias.name == "torch" or (alias.name.startswith("torch.") and not alias.asname)
