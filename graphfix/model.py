@@ -199,6 +199,7 @@ class TargetReport:
     syncs: tuple[Sync, ...] = ()
     skipped_frames: tuple[SkippedFrame, ...] = ()
     verdict: Verdict | None = None
+    device: str | None = None
 
     @property
     def clean(self) -> bool:

@@ -19,10 +19,14 @@ _ORDER = {Safety.EXACT: 0, Safety.PROVEN: 1, Safety.UNSAFE: 2}
 
 
 @functools.cache
-def all_rules() -> tuple[Rule, ...]:
-    """Every rule, by code. Raises ConfigError where a pack cannot be loaded or two rules share a code."""
+def all_rules(packs: tuple[str, ...] = ()) -> tuple[Rule, ...]:
+    """Every rule, by code: built-in ones, those of installed packs, and of the modules named in `packs`.
+
+    Raises ConfigError where a pack cannot be loaded or two rules share a code.
+    """
     modules = [importlib.import_module(f"graphfix.rules.{name}") for name in _built_in()]
-    modules += [_load(entry) for entry in entry_points(group=GROUP)]
+    named = [EntryPoint(name=pack, value=pack, group=GROUP) for pack in packs]
+    modules += list(dict.fromkeys(_load(entry) for entry in (*entry_points(group=GROUP), *named)))
     rules = sorted((rule for module in modules for rule in rules_in(module)), key=lambda rule: rule.code)
     for names in ([rule.code for rule in rules], [rule.name for rule in rules]):
         for one, other in pairwise(sorted(names)):
@@ -59,12 +63,12 @@ def rules_in(module: ModuleType) -> Iterable[Rule]:
     ]
 
 
-def selected(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
+def selected(select: Sequence[str] = (), ignore: Sequence[str] = (), packs: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The rules whose code starts with one of `select` (all where it is empty) and with none of `ignore`.
 
     Raises ConfigError for a prefix that no rule has.
     """
-    rules = all_rules()
+    rules = all_rules(tuple(packs))
     for prefix in (*select, *ignore):
         if not any(rule.code.startswith(prefix) or rule.name == prefix for rule in rules):
             raise ConfigError(f"no rule is called {prefix!r}; `graphfix rules` lists them.")

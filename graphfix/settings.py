@@ -11,6 +11,7 @@ from pathlib import Path
 from graphfix import config, registry
 from graphfix._version import __version__
 from graphfix.config import Config
+from graphfix.model import TargetReport
 from graphfix.rule import Rule
 from graphfix.scan.dynamic import Options
 from graphfix.source.paths import scope_path
@@ -42,14 +43,15 @@ class Settings:
         """The project's folder."""
         return self.config.root.resolve()
 
-    def versions(self) -> dict[str, str]:
-        """What a report says of where it was made."""
+    def versions(self, targets: Sequence[TargetReport] = ()) -> dict[str, str]:
+        """What a report says of where it was made; the device is the one the targets ran on, `none` without any."""
         try:
             torch = importlib.metadata.version("torch")
         except importlib.metadata.PackageNotFoundError:
             torch = "not installed"
         python = platform.python_version()
-        return {"graphfix": __version__, "python": python, "torch": torch, "device": self.device or "auto"}
+        device = next((target.device for target in targets if target.device), "none")
+        return {"graphfix": __version__, "python": python, "torch": torch, "device": device}
 
 
 def load(
@@ -67,7 +69,7 @@ def load(
     named = tuple(scope_path(name) for name in scope or found.scope)
     return Settings(
         config=found,
-        rules=registry.selected(select or found.select, ignore or found.ignore),
+        rules=registry.selected(select or found.select, ignore or found.ignore, found.rule_packs),
         device=device,
         timeout=timeout,
         jobs=jobs,

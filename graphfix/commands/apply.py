@@ -61,7 +61,7 @@ def apply(where: Sequence[str], settings: Settings, sink: Sink) -> Outcome:
     exact = apply_exact(repair.sources, files, settings.rules)
     written, patch = _write(exact.sources, sink, settings)
     report = Report(
-        settings.versions(),
+        settings.versions(reports),
         tuple(reports),
         exact.left,
         (*repair.records, *exact.records),

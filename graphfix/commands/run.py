@@ -21,4 +21,4 @@ def run(script: str, arguments: Sequence[str], settings: Settings, overlay_folde
     patched = overlay.load(overlay_folder) if overlay_folder else {}
     target, seen, code = watch(script, arguments, patched)
     report = seen.report(target, Sources(patched), settings.rules)
-    return Outcome(Report(settings.versions(), (report,)), code)
+    return Outcome(Report(settings.versions((report,)), (report,)), code)

@@ -24,7 +24,7 @@ def scan(where: Sequence[str], settings: Settings, log: Path | None = None) -> O
     findings, skipped = static.scan(chosen.paths, settings.rules, settings.config.exclude)
     with Progress() as progress:
         reports = dynamic.scan(chosen.targets, settings.options, progress)
-    report = Report(settings.versions(), tuple(reports), tuple(findings), skipped=tuple(skipped))
+    report = Report(settings.versions(reports), tuple(reports), tuple(findings), skipped=tuple(skipped))
     unread = any(Path(path) in chosen.paths for path, _ in skipped)
     return Outcome(report, 2 if unread else exit_code(report))
 

@@ -26,5 +26,5 @@ def verify(where: Sequence[str], settings: Settings, overlay_folder: Path | None
         for target in chosen:
             seen, verdict = judge(target, sources, backend, settings.options, progress)
             reports.append(replace(seen.report(target, sources, settings.rules), verdict=verdict))
-    report = Report(settings.versions(), tuple(reports))
+    report = Report(settings.versions(reports), tuple(reports))
     return Outcome(report, exit_code(report))

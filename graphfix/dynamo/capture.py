@@ -27,8 +27,12 @@ class CountingBackend:
     """
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._compile = torch._dynamo.lookup_backend(name)
         self.ops: list[int] = []
+
+    def __repr__(self) -> str:
+        return self._name  # torch names the backend so in its errors
 
     def __call__(self, module: torch.fx.GraphModule, example_inputs: list[Any], **kwargs: Any) -> Callable[..., Any]:
         self.ops.append(count_ops(module))

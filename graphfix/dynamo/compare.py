@@ -20,6 +20,17 @@ TOLERANCES = {
 }
 """Largest difference allowed, relative to the value and to the tensor's largest magnitude; other dtypes: equal."""
 
+_TF32 = 5e-3
+"""Where float32 is multiplied as TF32 (on CUDA, by default in convolutions): its mantissa is float16's."""
+
+
+def tolerance_of(dtype: torch.dtype, device: str) -> float | None:
+    """The tolerance for a dtype that was computed on a device, None where values must be equal."""
+    tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    if device == "cuda" and tf32 and dtype in (torch.float32, torch.complex64):
+        return _TF32
+    return TOLERANCES.get(dtype)
+
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
@@ -80,13 +91,14 @@ def _bytes(tensor: torch.Tensor) -> torch.Tensor:
 class Comparison:
     """The first difference found (None: equal) and the largest absolute one between tensors."""
 
+    device: str
     difference: str | None = None
     max_abs_diff: float | None = None
 
 
-def compare(expected: Any, actual: Any, exact: bool) -> Comparison:
-    """Walk two snapshots side by side; `exact` asks for equal bits, else the tolerance of the dtype holds."""
-    result = Comparison()
+def compare(expected: Any, actual: Any, exact: bool, device: str = "cpu") -> Comparison:
+    """Walk two snapshots side by side; `exact` asks for equal bits, else the dtype's tolerance on `device` holds."""
+    result = Comparison(device)
     _walk(expected, actual, "", exact, result)
     return result
 
@@ -132,7 +144,7 @@ def _tensors(expected: torch.Tensor, actual: torch.Tensor, exact: bool, result: 
         if expected.dtype in TOLERANCES:
             result.max_abs_diff = max(result.max_abs_diff or 0.0, 0.0)
         return None
-    tolerance = TOLERANCES.get(expected.dtype)
+    tolerance = tolerance_of(expected.dtype, result.device)
     if tolerance is None:
         return "has other values"
     wide = torch.complex128 if expected.is_complex() else torch.float64

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
 import os
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
 from graphfix.hook import load_file
 from graphfix.model import Call
@@ -42,14 +42,42 @@ def find_function(module: str | None, path: str | None, name: str) -> Callable[[
 
 
 def build_calls(function: Callable[[], Any], device: str) -> list[Call]:
-    """Run the target function with fixed seeds and collect its calls; new tensors are made on `device`."""
+    """Run the target function with fixed seeds and collect its calls.
+
+    A target that leaves all on the CPU is moved to `device` whole; one that places things itself is left alone.
+    """
     seed_everything(SEED)
-    with torch.device(device) if device != "cpu" else contextlib.nullcontext():
-        made = function()
-        calls = [_as_call(item) for item in _items(made)]
+    calls = [_as_call(item) for item in _items(function())]
     if not calls:
         raise NotATarget(f"target {function.__name__!r} yields no call; yield at least one graphfix.Call.")
+    if device != "cpu" and all(tensor.device.type == "cpu" for call in calls for tensor in _tensors(call)):
+        calls = [_moved(call, device) for call in calls]
     return calls
+
+
+def _tensors(call: Call) -> Iterable[torch.Tensor]:
+    """The tensors a call is seen to work on: its arguments, its module's parameters and buffers."""
+    leaves = tree_leaves((call.args, call.kwargs))
+    yield from (leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+    if (module := module_of(call.fn)) is not None:
+        yield from (*module.parameters(), *module.buffers())
+
+
+def _moved(call: Call, device: str) -> Call:
+    if (module := module_of(call.fn)) is not None:
+        module.to(device)
+
+    def move(leaf: Any) -> Any:
+        return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf
+
+    args, kwargs = tree_map(move, (call.args, call.kwargs))
+    return Call(call.fn, *args, **kwargs)
+
+
+def module_of(function: Any) -> torch.nn.Module | None:
+    """The module that a callable is, or is a method of."""
+    owner = function if isinstance(function, torch.nn.Module) else getattr(function, "__self__", None)
+    return owner if isinstance(owner, torch.nn.Module) else None
 
 
 def seed_everything(seed: int) -> None:

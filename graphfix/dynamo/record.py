@@ -9,7 +9,7 @@ import torch
 
 from graphfix.dynamo.capture import copy_arguments
 from graphfix.dynamo.compare import digest, snapshot
-from graphfix.dynamo.load import SEED, seed_everything
+from graphfix.dynamo.load import SEED, module_of, seed_everything
 from graphfix.model import Call
 
 
@@ -48,5 +48,5 @@ def _record(
 
 
 def _state(function: Any) -> dict[str, torch.Tensor]:
-    owner = function if isinstance(function, torch.nn.Module) else getattr(function, "__self__", None)
-    return dict(owner.state_dict(keep_vars=True)) if isinstance(owner, torch.nn.Module) else {}
+    module = module_of(function)
+    return {} if module is None else {**dict(module.named_parameters()), **dict(module.named_buffers())}

@@ -126,7 +126,7 @@ class Session:
     def _judge_compiled(self, eager: Results, results: Results) -> None:
         difference, gap = None, None
         for number, (expected, actual) in enumerate(zip(eager, results, strict=True), 1):
-            found = compare(expected["result"], actual["result"], exact=False)
+            found = compare(expected["result"], actual["result"], exact=False, device=self._device)
             difference = difference or (found.difference and f"call {number}: {found.difference}")
             if found.max_abs_diff is not None:
                 gap = max(gap or 0.0, found.max_abs_diff)

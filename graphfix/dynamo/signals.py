@@ -42,7 +42,11 @@ def watch_skips(emit: Callable[[dict[str, Any]], None]) -> Iterator[None]:
 def recompiles() -> list[dict[str, Any]]:
     """Each recompilation since the metrics were cleared: the function and the guard that failed."""
     return [
-        {"event": "recompile", "function": metric.co_name or "?", "reason": reason.splitlines()[0].strip()}
+        {
+            "event": "recompile",
+            "function": metric.co_name or "?",
+            "reason": reason.splitlines()[0].split("  # ")[0].strip(),
+        }
         for metric in torch._dynamo.utils.get_compilation_metrics()
         if (reason := getattr(metric, "recompile_reason", None))
     ]

@@ -94,7 +94,7 @@ class Observation:
             site = placed.setdefault(key, Placed(event, frame, found, location))
             site.count(event)
             by_real.setdefault(real, site)
-        ordered = sorted(placed.values(), key=lambda site: (not site.hides_rest, -site.seen))
+        ordered = sorted(_merged(list(placed.values())), key=lambda site: (not site.hides_rest, -site.seen))
         return [site for site in ordered if not site.suppressed(rules)]
 
     def report(self, target: Target, sources: Sources, rules: Sequence[Rule]) -> TargetReport:
@@ -108,6 +108,7 @@ class Observation:
             graph_breaks=len(self.causes("explain")) or len(self.causes()),
             ops=int(self.facts["graphs"]["ops"]) if "graphs" in self.facts else 0,
             seconds=round(self.ending.seconds, 3),
+            device=self.facts["versions"]["device"] if "versions" in self.facts else None,
             sites=tuple(site.finding(rules) for site in self.sites(sources, rules)),
             recompiles=tuple(Recompile(e["function"], e["reason"]) for e in self.recompiles),
             skipped_frames=tuple(
@@ -134,6 +135,12 @@ class Placed:
     def count(self, event: Event) -> None:
         self.counts[event["pass"]] = self.counts.get(event["pass"], 0) + 1
         self.hides_rest |= event["hides_rest"]
+
+    def add(self, other: Placed) -> None:
+        """Count all that `other` saw to this site."""
+        for step, number in other.counts.items():
+            self.counts[step] = self.counts.get(step, 0) + number
+        self.hides_rest |= other.hides_rest
 
     @property
     def seen(self) -> int:
@@ -196,6 +203,22 @@ def _describe_error(failure: Event) -> str:
     ]
     where = f" (at {own[-1][0]}:{own[-1][1]} in {own[-1][2]})" if own else ""
     return f"{text} while {failure['stage']}{where}"
+
+
+def _merged(sites: Sequence[Placed]) -> list[Placed]:
+    """The sites, those without columns counted to the one on their line that has some (torch 2.11 gives both)."""
+    exact: dict[object, Placed] = {}
+    for site in sites:
+        if site.location.column is not None:
+            exact.setdefault((site.location.path, site.location.line, site.event["id"]), site)
+    kept = []
+    for site in sites:
+        twin = exact.get((site.location.path, site.location.line, site.event["id"]))
+        if site.location.column is None and twin is not None:
+            twin.add(site)
+        else:
+            kept.append(site)
+    return kept
 
 
 def _place(frame: Event) -> tuple[str, int, int | None, int | None]:
