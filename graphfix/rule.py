@@ -84,8 +84,8 @@ class Rule:
     cases: ClassVar[tuple[Case, ...]]
 
     def find(self, module: Module) -> Iterator[Site]:
-        """The sites that syntax and scope alone make certain."""
-        raise NotImplementedError
+        """The sites that syntax and scope alone make certain; none, for a pattern that only a run can tell."""
+        yield from ()
 
     def rewrite(self, site: Site) -> Rewrite | None:
         """The repair of one site, None where the pattern is another one."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import Run
 
 from graphfix.errors import ConfigError
 from graphfix.model import Break, Location
@@ -52,6 +53,16 @@ def test_built_in_rules_come_by_code() -> None:
 def test_a_pack_is_found_by_its_entry_point(tmp_path: Path) -> None:
     found = codes(tmp_path, "my_rules", {"my_rules.py": PACK.format(code="MY001", name="mine")})
     assert found.split() == [*(rule.code for rule in all_rules()), "MY001"]
+
+
+def test_a_pack_may_be_named_in_the_configuration(tmp_path: Path, graphfix: Run) -> None:
+    (tmp_path / "my_rules.py").write_text(PACK.format(code="MY001", name="mine"))
+    (tmp_path / "pyproject.toml").write_text('[tool.graphfix]\nrule-packs = ["my_rules"]\nselect = ["MY"]\n')
+    (tmp_path / "model.py").write_text("import torch\n")
+    assert graphfix("scan", "model.py").returncode == 0
+    (tmp_path / "pyproject.toml").write_text('[tool.graphfix]\nrule-packs = ["absent_rules"]\n')
+    done = graphfix("scan", "model.py")
+    assert (done.returncode, "rule pack 'absent_rules' cannot be loaded" in done.stderr) == (2, True)
 
 
 def test_a_package_may_gather_its_rules(tmp_path: Path) -> None:
