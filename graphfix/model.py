@@ -123,13 +123,17 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A rewrite offered for one finding; `diff` is unified, against the sources it was made for."""
+    """A rewrite offered for one finding; `diff` is unified, against the sources it was made for.
+
+    `branch` is the condition of the branch that it rewrites, if it rewrites one.
+    """
 
     rule: str
     title: str
     safety: Safety
     edits: tuple[Edit, ...]
     diff: str
+    branch: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)

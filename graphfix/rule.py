@@ -101,7 +101,7 @@ class Rule:
             return None
         before = site.module.text
         shown = diff(short(site.module.path), before, apply(before, found.edits))
-        return Fix(self.code, self.title, self.safety, found.edits, shown)
+        return Fix(self.code, self.title, self.safety, found.edits, shown, found.branch)
 
 
 def apply(text: str, edits: tuple[Edit, ...]) -> str:

@@ -124,6 +124,18 @@ def test_code_outside_the_project_goes_to_an_overlay(graphfix: Run, project: Pat
     assert ran.stdout == "True\n"
 
 
+def test_statements_that_look_alike_are_all_repaired(graphfix: Run, tmp_path: Path) -> None:
+    (tmp_path / "twins.py").write_text(
+        "import graphfix, torch\n\n"
+        "def f(x):\n"
+        "    print('here')\n    x = x + 1\n    print('here')\n    x = x * 2\n    print('here')\n    return x\n\n"
+        "@graphfix.target\ndef t():\n    yield graphfix.Call(f, torch.ones(3))\n"
+    )
+    found = report(graphfix("apply", "twins.py", "--check", "--format", "json", *FAST))
+    assert [fix["status"] for fix in found["fixes"]] == ["kept"] * 3
+    assert found["targets"][0]["after"] == {"graphs": 1, "graph_breaks": 0, "sites": 0}
+
+
 class _Wrong(Rule):
     """A rule whose rewrite removes the break and changes the result."""
 

@@ -93,12 +93,14 @@ class Repair:
             state = run_patched(target, self.sources, original, STEP_BACKEND, self._options, self._tell(target))
         tried: set[tuple[object, ...]] = set()
         while (trial := next(self._untried(state, tried), None)) is not None:
-            site, fix, branch_arm = trial
-            tried.add((fix.rule, *key(site)))
+            site, fix = trial
             self._progress(target.name, f"proving {fix.rule} at {Path(site.location.path).name}:{site.location.line}")
-            state = self._prove(target, original, state, site, fix, branch_arm)
+            better = self._prove(target, original, state, site, fix)
+            if better is None:
+                tried.add((fix.rule, *key(site)))
+            state = better or state
 
-    def _untried(self, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[tuple[Placed, Fix, Arm | None]]:
+    def _untried(self, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[tuple[Placed, Fix]]:
         """Fixes to try now, for the most consequential site first, the safest rule first."""
         for site in _in_order(state.sites(self.sources, self._options.rules)):
             for rule, place in site.candidates(self._options.rules):
@@ -108,9 +110,7 @@ class Repair:
                     tried.add((rule.code, *key(site)))
                     self._drop(site, fix, FixStatus.SKIPPED, reason)
                     continue
-                found = rule.rewrite(place)
-                branch = found.branch if found else None
-                yield site, fix, arm_of(branch, self.sources, state.arcs) if branch else None
+                yield site, fix
 
     def _forbidden(self, site: Placed, fix: Fix) -> str | None:
         if any(not self._policy.allows(edit.path) for edit in fix.edits):
@@ -120,20 +120,22 @@ class Repair:
         return None
 
     def _prove(
-        self, target: Target, original: Reference, state: Observation, site: Placed, fix: Fix, arm: Arm | None
-    ) -> Observation:
-        """The new state: the trial's where the fix is kept, else the old one."""
+        self, target: Target, original: Reference, state: Observation, site: Placed, fix: Fix
+    ) -> Observation | None:
+        """What the target shows with the fix, None where it is rejected."""
         sources = self.sources.with_edits(fix.edits)
         step = STEP_BACKEND if self._policy.backend != "eager" else "eager"
         after = run_patched(target, sources, original, step, self._options, self._tell(target))
         trial = verdict(target, original.observation, after, sources, step, self._options)
-        against = objection(trial, site, after.sites(sources, self._options.rules))
+        against = objection(trial, site, after.sites(sources, self._options.rules), sources)
         if against:
             self._drop(site, fix, FixStatus.REJECTED, against)
-            return state
-        shown = arm if fix.safety is not Safety.EXACT else None
+            return None
+        arm = None
+        if fix.branch is not None and fix.safety is not Safety.EXACT:
+            arm = arm_of(fix.branch, self.sources, state.arcs)
         record = self._record(site, fix, FixStatus.KEPT, f"proven on {target.name}")
-        self.kept.append(Kept(record, self.sources, target, shown))
+        self.kept.append(Kept(record, self.sources, target, arm))
         self.sources = sources
         return after
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from graphfix.errors import SourceError
 from graphfix.model import Arm, Counts, Status, Target, Verdict
 from graphfix.scan.dynamic import Options, Progress, make_job, observe
 from graphfix.scan.observation import Observation, Placed
@@ -104,11 +105,15 @@ def _counts(seen: Observation, sources: Sources, options: Options) -> Counts:
     return Counts(seen.graphs, len(seen.causes("explain")), len(seen.sites(sources, options.rules)))
 
 
-def objection(trial: Verdict, site: Placed, after: Sequence[Placed]) -> str | None:
-    """Why a fix must not be kept, None where it may: its site is gone, and all the conditions hold."""
+def objection(trial: Verdict, site: Placed, after: Sequence[Placed], sources: Sources) -> str | None:
+    """Why a fix must not be kept, None where it may: its site is gone, and all the conditions hold.
+
+    `after` are the sites in the patched `sources`.
+    """
     if trial.error is not None:
         return trial.error
-    if any(key(other) == key(site) for other in after):
+    line = _line_now(site, sources)
+    if any(key(other) == key(site) and other.location.line == line for other in after):
         return "the break is still there"
     if trial.new_breaks:
         return f"the rewritten code breaks too: {trial.new_breaks[0]}"
@@ -125,14 +130,33 @@ def key(site: Placed) -> tuple[str, str, str, str]:
     return (site.location.path, function, text, site.event["id"] or site.event["type"])
 
 
+def _line_now(site: Placed, sources: Sources) -> int | None:
+    """The line of `sources` that the site's line has become, None where the patch rewrote it."""
+    was = site.found[0].lines if site.found else []
+    for tag, a, b, c, _ in _blocks(was, _lines(site.location.path, sources)):
+        if tag == "equal" and a < site.location.line <= b:
+            return site.location.line - a + c
+    return None
+
+
 def _is_patched(site: Placed, sources: Sources) -> bool:
     """Whether the site stands on a line that the patch wrote."""
     path = site.location.path
-    now, was = sources.module(path).lines, Sources().module(path).lines
-    if now == was:
-        return False
-    blocks = difflib.SequenceMatcher(None, was, now, autojunk=False).get_opcodes()
+    blocks = _blocks(_lines(path, Sources()), _lines(path, sources))
     return any(tag != "equal" and c < site.location.line <= d for tag, _, _, c, d in blocks)
+
+
+def _blocks(was: list[str], now: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    if was == now:
+        return [("equal", 0, len(was), 0, len(now))]
+    return difflib.SequenceMatcher(None, was, now, autojunk=False).get_opcodes()
+
+
+def _lines(path: str, sources: Sources) -> list[str]:
+    try:
+        return sources.module(path).lines
+    except SourceError:  # code that was never a file
+        return []
 
 
 def _describe(site: Placed) -> str:

@@ -191,11 +191,9 @@ class Placed:
 
 
 def _describe_error(failure: Event) -> str:
+    if failure["kind"] == "NotATarget" or failure["stage"] == "importing torch":
+        return str(failure["text"])
     text = f"{failure['kind']}: {failure['text']}" if failure["text"] else failure["kind"]
-    if failure["kind"] in {"NotATarget", "RuntimeError"} and failure["stage"] == "importing torch":
-        return str(failure["text"])
-    if failure["kind"] == "NotATarget":
-        return str(failure["text"])
     own = [
         (path, line, name)
         for path, line, name in failure["frames"]
