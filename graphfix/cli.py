@@ -223,7 +223,7 @@ def _finish(outcome: Outcome, format: Format, output: Path | None, to_stderr: bo
 
 
 def main() -> None:
-    """The console command. Leaves with 0, 1 or 2 as docs/exit-codes.md says, and 130 after Ctrl-C."""
+    """The console command. Leaves with 0, 1 or 2 as the README says, and 130 after Ctrl-C."""
     sys.exit(_guarded(lambda: app(standalone_mode=False)))
 
 
