@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 
 from graphfix.source.module import Module
@@ -13,6 +14,7 @@ LOG_METHODS = frozenset(
     error_once debug_once warning_advice
     """.split()
 )
+_LOGGER = re.compile(r"(^|[._])(logs?|logging|loguru|\w*logger)$", re.IGNORECASE)
 _WARNERS = frozenset({"warnings.warn", "warnings.warn_explicit", "warn", "warn_once", "warn_deprecated"})
 _PURE_BUILTINS = frozenset(
     """
@@ -48,7 +50,7 @@ def is_log_statement(node: ast.AST) -> bool:
     call = node.value
     name = dotted(call.func)
     owner, _, method = name.rpartition(".")
-    logs = name == "print" or name in _WARNERS or (method in LOG_METHODS and "log" in owner.lower())
+    logs = name == "print" or name in _WARNERS or (method in LOG_METHODS and _LOGGER.search(owner) is not None)
     return logs and all(is_pure(value) for value in (*call.args, *(k.value for k in call.keywords)))
 
 

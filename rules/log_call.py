@@ -133,6 +133,27 @@ class LogCall(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
+                class Catalog:
+                    def trace(self, x):
+                        self.last = x.sum()
+
+                class Layer(torch.nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.catalog = Catalog()
+
+                    def forward(self, x):
+                        self.catalog.trace(x)
+                        return x * self.catalog.last
+
+                f = Layer()
+            """,
+            calls=("f(torch.ones(3))",),
+        ),
+        Leaves(
+            source="""
                 def f(x, items):
                     y = x + 1
                     print(items.pop())
