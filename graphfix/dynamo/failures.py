@@ -35,7 +35,7 @@ def short(text: str, most: int = 400) -> str:
 
 
 def _compiled_code(error: BaseException) -> CodeType | None:
-    """The function that Dynamo was compiling when it failed (a local of `_compile`, torch 2.6 to 2.13)."""
+    """The function that Dynamo was compiling when it failed (a local of `_compile`, seen on torch 2.13)."""
     trace, found = error.__traceback__, None
     while trace is not None:
         code = trace.tb_frame.f_locals.get("code")

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def main(events_file: str, overlay: str, script: str, arguments: list[str]) -> None:
-    """Run `script` as `__main__` with its arguments; torch is observed from the moment the script imports it."""
+    """Run `script` as `__main__` with its arguments; torch is imported, and observed, before the script begins."""
     if overlay:
         from graphfix.hook import install
 
@@ -39,17 +39,15 @@ def _watch(events_file: str) -> None:
 
 
 def _count_graphs(ops: list[int]) -> None:
-    """Note the ops of every graph that Dynamo hands to a backend (`call_user_compiler`, torch 2.6 to 2.13)."""
+    """Note the ops of every graph that Dynamo hands to a backend (`call_user_compiler`, seen on torch 2.13)."""
     from torch._dynamo.output_graph import OutputGraph
+
+    from graphfix.dynamo.capture import count_ops
 
     original = OutputGraph.call_user_compiler
 
     def counted(self: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
-        ops.append(sum(node.op.startswith("call_") for node in module.graph.nodes))
+        ops.append(count_ops(module))
         return original(self, module, *args, **kwargs)
 
     OutputGraph.call_user_compiler = counted  # type: ignore[method-assign, assignment]
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])

@@ -16,7 +16,7 @@ _ORDINARY = ("no tensor-related objects", "in the Dynamo skipfiles list", "in sk
 
 @contextlib.contextmanager
 def watch_skips(emit: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """Emit the frames that Dynamo skips in silence (a debug message of `convert_frame`, torch 2.6 to 2.13)."""
+    """Emit the frames that Dynamo skips in silence (a debug message of `convert_frame`, seen on torch 2.13)."""
     logger = logging.getLogger("torch._dynamo.convert_frame")
     usual = logger.getEffectiveLevel()
 

@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -92,7 +91,3 @@ def _run(job: dict[str, Any], emit: Emit, enter: Callable[[str], None]) -> None:
     from graphfix.dynamo.session import Session
 
     Session(job, device, emit, enter).run()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
