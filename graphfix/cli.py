@@ -89,6 +89,10 @@ def scan(
     jobs: Jobs = 1,
     timeout: Timeout = 600.0,
     device: DeviceOption = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Compile the targets with this backend as well.", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only explain the first call of each target.")] = False,
     trace: Annotated[
         Path | None, typer.Option(help="Read the breaks from a log of TORCH_LOGS=graph_breaks.", show_default=False)
     ] = None,
@@ -97,7 +101,9 @@ def scan(
     """Report breaks: of files by their text, of targets (file.py::name) by compiling them. Writes nothing."""
     from graphfix.commands.scan import scan
 
-    found = settings.load(select, ignore, scope, device=device, timeout=timeout, jobs=jobs)
+    found = settings.load(
+        select, ignore, scope, device=device, timeout=timeout, jobs=jobs, backend=backend, quick=quick
+    )
     _finish(scan(where or [], found, trace), format, output)
 
 

@@ -13,8 +13,11 @@ from typing import Any
 
 NESTED = "*** While handling this graph break, another graph break occurred: ***"
 
-CONSEQUENCES = frozenset({"GB7000", "GB0065", "GB0039", "GB0092"})
-"""Ids that Dynamo reports only because another break happened inside the same construct."""
+CONSEQUENCES = frozenset({"GB7000", "GB0065", "GB0039", "GB0066", "GB0092", "GB1297", "GB8335"})
+"""Ids that Dynamo reports, where a break came before, only because that happened inside a construct."""
+
+BLAMES_EARLIER = "may have been caused by an earlier graph break"
+"""The hint by which Dynamo itself says that a break is a consequence."""
 
 _ALIASES = {"Data-dependent branching": "GB0170", "Data-dependent jump": "GB0170"}
 """Types that the registries of some versions spell differently (2.6 and 2.8)."""

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+HIDDEN = "discovery"
+"""The step of a scan that looks behind skipped frames."""
+
 
 class Safety(StrEnum):
     """How much a fix may be trusted without a look (docs/safety.md)."""
@@ -59,8 +62,10 @@ class Break:
 
     `id` is Dynamo's registry id (`GB0124`), None where torch has no registry entry. `seen` is how often the site was
     reported in the pass that saw it most. `hides_rest`: Dynamo skipped the rest of the frame, so that later breaks
-    in it are not reported yet. `real` is where Dynamo itself puts the break, None where that is `location`'s
-    own file. `consequences` are ids Dynamo reported only because of this break.
+    in it are not reported yet; `hidden`: only the discovery pass saw it, behind such a frame. `graphs` counts the
+    graphs with ops that end at it, `in_loop` says whether it, or a call that leads to it, stands in a loop. `real` is
+    where Dynamo itself puts the break, None where that is `location`'s own file. `consequences` are ids Dynamo
+    reported only because of this break.
     """
 
     id: str | None
@@ -72,6 +77,9 @@ class Break:
     stack: tuple[Frame, ...] = ()
     seen: int = 1
     hides_rest: bool = False
+    hidden: bool = False
+    graphs: int = 0
+    in_loop: bool = False
     consequences: tuple[str, ...] = ()
     real: Location | None = None
 
@@ -153,8 +161,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Recompile:
+    """A function that was compiled again: the guard that failed (`reason`), and what to do about it, if known.
+
+    `limit`: the recompile limit was reached, so that further calls run in eager.
+    """
+
     function: str
     reason: str
+    path: str | None = None
+    line: int | None = None
+    advice: str | None = None
+    limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +184,8 @@ class SkippedFrame:
 
 @dataclass(frozen=True, slots=True)
 class CudagraphSkip:
+    """Code that runs without a CUDA graph, and Inductor's reason."""
+
     reason: str
     path: str | None = None
     line: int | None = None
@@ -174,6 +193,8 @@ class CudagraphSkip:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
+    """A line of compiled code's surroundings where the host waits for the device; `op` is its text."""
+
     path: str
     line: int
     op: str
@@ -185,8 +206,9 @@ class TargetReport:
 
     `graphs` counts captured graphs that hold at least one op, `graph_breaks` how often Dynamo reported a break,
     `ops` the captured operations, all for the target's first call. `sites` are distinct places, the most
-    consequential first. `seconds` is wall time, process start included. The first line of `error` says what happened;
-    the rest is the stack it hung in, or the last words of a process that died.
+    consequential first. `cudagraph_partitions` counts the parts that Inductor cut its graphs into on CUDA, 0 where it
+    did not. `notes` are sentences on what the report leaves out. `seconds` is wall time, process start included. The
+    first line of `error` says what happened; the rest is the stack it hung in, or what a dying process wrote last.
     """
 
     name: str
@@ -200,8 +222,10 @@ class TargetReport:
     sites: tuple[Finding, ...] = ()
     recompiles: tuple[Recompile, ...] = ()
     cudagraph_skips: tuple[CudagraphSkip, ...] = ()
+    cudagraph_partitions: int = 0
     syncs: tuple[Sync, ...] = ()
     skipped_frames: tuple[SkippedFrame, ...] = ()
+    notes: tuple[str, ...] = ()
     verdict: Verdict | None = None
     device: str | None = None
 

@@ -33,10 +33,11 @@ class Settings:
     scope: tuple[Path, ...]
     shown: tuple[str, ...]
     unsafe: bool
+    quick: bool
 
     @property
     def options(self) -> Options:
-        return Options(self.rules, self.device, self.timeout, self.jobs, self.shown)
+        return Options(self.rules, self.device, self.timeout, self.jobs, self.shown, self.quick, self.backend)
 
     @property
     def root(self) -> Path:
@@ -63,6 +64,7 @@ def load(
     timeout: float = 600.0,
     jobs: int = 1,
     backend: str | None = None,
+    quick: bool = False,
 ) -> Settings:
     """Flags win over configuration. Raises ConfigError or UsageError."""
     found = config.load(Path.cwd())
@@ -77,4 +79,5 @@ def load(
         scope=named or (found.root.resolve(),),
         shown=tuple(map(str, named)),
         unsafe=unsafe or found.unsafe,
+        quick=quick,
     )

@@ -39,7 +39,7 @@ def test_the_message_says_what_is_hidden_and_which_fix_there_is() -> None:
     fix = Fix("GF101", "keep the tensor", Safety.PROVEN, (), "")
     found = replace(SITE, fix=fix, break_=replace(BREAK, hides_rest=True))
     lines = parse(commands(found)[0])[2].split("\n")
-    assert lines[2:] == ["It hides the rest of the frame.", "fix (proven): keep the tensor"]
+    assert lines[2:] == ["hides the rest of the frame", "fix (proven): keep the tensor"]
 
 
 def test_a_span_over_lines_has_no_columns_because_the_runner_drops_them() -> None:

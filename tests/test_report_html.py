@@ -115,13 +115,13 @@ def flow(**fields: object) -> Page:
 
 def test_the_header_sums_up_and_names_the_versions() -> None:
     header = flow().texts["header"][0]
-    assert "1 target: 1 with breaks · 2 places to fix, 1 with a rule" in header
+    assert "1 target: 1 with breaks · 2 places to fix, 1 with a proven rule" in header
     assert "graphfix 0.1.0 · torch 2.8.0" in header
 
 
 def test_a_target_has_a_headline_and_its_sites_a_marked_line() -> None:
     page = flow()
-    assert "32 graphs, 2 places to fix, 1 with a rule" in page.texts["p"]
+    assert "32 graphs, 2 places to fix, 1 with a proven rule" in page.texts["p"]
     assert page.texts["mark"] == ["lengths.max().item()"] * 2
     assert page.texts["pre"][0] == "max_len = lengths.max().item()  # <n>"
     assert page.texts["td"][0] == "pkg/mask.py:161:15in pad_mask"

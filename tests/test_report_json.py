@@ -70,7 +70,11 @@ SITE_FIELDS = [
     "explanation",
     "hints",
     "seen",
+    "graphs",
+    "in_loop",
     "hides_rest",
+    "hidden",
+    "consequences",
     "real",
     "rule",
     "fix",
@@ -87,8 +91,10 @@ TARGET_FIELDS = [
     "sites",
     "recompiles",
     "cudagraph_skips",
+    "cudagraph_partitions",
     "syncs",
     "skipped_frames",
+    "notes",
 ]
 VERDICT_FIELDS = ["before", "after", "eager_identical", "compiled_max_abs_diff", "arms"]
 BESIDE_THEM = ["backend", "device", "within_tolerance", "new_breaks", "verdict", "verdict_error"]
@@ -110,7 +116,7 @@ def test_the_fields_are_exactly_those_of_schema_1() -> None:
     assert list(target) == TARGET_FIELDS
     assert list(target["sites"][0]) == SITE_FIELDS
     assert set(target["sites"][0]["fix"]) == {"safety", "title", "diff"}
-    assert set(target["recompiles"][0]) == {"function", "reason"}
+    assert set(target["recompiles"][0]) == {"function", "reason", "path", "line", "advice", "limit"}
     assert set(target["cudagraph_skips"][0]) == {"reason", "path", "line"}
     assert set(target["syncs"][0]) == {"path", "line", "op"}
     assert set(target["skipped_frames"][0]) == {"function", "path", "line", "reason"}
@@ -131,7 +137,11 @@ def test_a_site_says_where_what_and_why() -> None:
         "explanation": "It reads 長さ.",
         "hints": ["Keep it."],
         "seen": 12,
+        "graphs": 0,
+        "in_loop": False,
         "hides_rest": True,
+        "hidden": False,
+        "consequences": [],
         "real": None,
         "rule": "GF101",
         "fix": {"safety": "proven", "title": "keep the tensor", "diff": "--- a\n+++ b\n"},

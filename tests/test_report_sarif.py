@@ -70,7 +70,7 @@ def test_a_result_says_why_and_where_in_the_program() -> None:
     result = run(report(SITE))["results"][0]
     assert result["message"]["text"] == "Tensor.item()\nIt reads a value."
     assert result["locations"][0]["logicalLocations"] == [{"fullyQualifiedName": "pad_mask", "kind": "function"}]
-    assert result["properties"] == {"target": "flow", "id": "GB0124", "seen": 1, "hides_rest": False}
+    assert result["properties"] == {"target": "flow", "id": "GB0124", "seen": 1, "graphs": 0, "hides_rest": False}
 
 
 def test_a_message_is_never_empty() -> None:

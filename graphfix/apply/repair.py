@@ -12,7 +12,8 @@ from graphfix.model import Arm, Fix, FixRecord, FixStatus, Safety, Status, Targe
 from graphfix.prove.verify import STEP_BACKEND, Reference, Tell, key, objection, reference, run_patched, verdict
 from graphfix.prove.witness import arm_of
 from graphfix.scan.dynamic import Options
-from graphfix.scan.observation import Observation, Placed
+from graphfix.scan.observation import Observation
+from graphfix.scan.placed import Placed
 from graphfix.source.sources import Sources
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 
 from graphfix.errors import UsageError
-from graphfix.message import registry
+from graphfix.message import CONSEQUENCES, registry
 from graphfix.registry import all_rules
 from graphfix.rule import Rule
 
@@ -23,8 +24,8 @@ def explain(code: str) -> str:
     rule = _rule(code)
     if rule is not None:
         return _heading(rule) + "\n\n" + rule_words(rule.code)
-    if code.upper().startswith("GB") and code[2:].isdigit():
-        return _break_words(code.upper())
+    if match := re.fullmatch(r"GB(\d{1,4})", code.upper()):
+        return _break_words(f"GB{match[1]:>04}")
     raise UsageError(f"{code!r} is neither a rule nor a break id; `graphfix rules` lists the rules.")
 
 
@@ -45,18 +46,30 @@ def rule_words(code: str) -> str:
 
 
 def _break_words(id_: str) -> str:
+    if not registry():
+        raise UsageError("the installed torch (if any) has no list of break ids; install torch 2.8 or newer.")
     entries = registry().get(id_)
     if not entries:
         raise UsageError(f"the installed torch has no break id {id_}; correct it, or install the torch that said it.")
     entry = entries[0]
     repairing = [rule for rule in all_rules() if id_ in rule.repairs]
     lines = [f"{id_} {entry['Gb_type']}", "", _plain(entry["Explanation"]), ""]
-    lines += [f"Hint: {_plain(hint)}" for hint in entry["Hints"]]
+    lines += [f"Hint: {hint}" for hint in _whole(map(_plain, entry["Hints"]))] or ["Dynamo gives no hint."]
+    if id_ in CONSEQUENCES:
+        lines += ["", "Mostly a consequence: it goes when the break before it, in the same function, is gone."]
     lines += ["", "Rules that repair it:" if repairing else "No rule repairs it yet."]
     lines += [f"  {_heading(rule)}" for rule in repairing]
     return "\n".join(lines) + "\n"
 
 
 def _plain(text: str) -> str:
-    """A registry text without the quotes of the source it was copied from."""
-    return re.sub(r'^f?"|"$', "", re.sub(r'"\s+f?"', "", text.strip()))
+    """A registry text as a person reads it: some are Python expressions, of which the strings are kept."""
+    if re.match(r'f?"|\w+\(', text.strip()) or re.search(r" \+\s", text):
+        text = "".join(re.findall(r'"([^"]*)"', text)) or "Dynamo words it when it happens."
+    return re.sub(r"\{([^{}]*)\}", r"<\1>", text.strip(" \n") + (" " if text.endswith(" ") else ""))
+
+
+def _whole(hints: Iterable[str]) -> list[str]:
+    """The registry cuts a long hint into pieces; one that ends in a blank goes on in the next."""
+    text = "".join(hint if hint.endswith(" ") else f"{hint}\n" for hint in hints)
+    return [line.strip() for line in text.splitlines() if line.strip()]

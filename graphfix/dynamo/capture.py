@@ -11,6 +11,7 @@ import torch
 import torch._dynamo
 from torch.utils._pytree import tree_map
 
+from graphfix.dynamo.collector import place_of
 from graphfix.dynamo.load import SEED, seed_everything
 from graphfix.model import Call
 
@@ -20,33 +21,37 @@ def count_ops(module: torch.fx.GraphModule) -> int:
     return sum(node.op.startswith("call_") for node in module.graph.nodes)
 
 
+def graph_event(module: torch.fx.GraphModule) -> dict[str, Any]:
+    """One captured graph: its `ops`, and the place of the break that `ended_by` it, if one did."""
+    reason: Any = getattr(module, "compile_subgraph_reason", None)
+    stack = reason.user_stack if reason is not None and reason.graph_break else ()
+    return {"event": "graph", "ops": count_ops(module), "ended_by": place_of(stack)}
+
+
 class CountingBackend:
-    """A Dynamo backend that notes the ops of every graph before the real backend compiles it.
+    """A Dynamo backend that tells `emit` of every graph (see `graph_event`) before the real backend compiles it.
 
     `fullgraph=True` would not prove that a graph exists: it passes where nothing was captured at all.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, emit: Callable[[dict[str, Any]], None]) -> None:
+        self._name, self._emit = name, emit
         self._compile = torch._dynamo.lookup_backend(name)
-        self.ops: list[int] = []
 
     def __repr__(self) -> str:
         return self._name  # torch names the backend so in its errors
 
     def __call__(self, module: torch.fx.GraphModule, example_inputs: list[Any], **kwargs: Any) -> Callable[..., Any]:
-        self.ops.append(count_ops(module))
+        self._emit(graph_event(module))
         compiled: Callable[..., Any] = self._compile(module, example_inputs, **kwargs)
         return compiled
 
 
-def explain(call: Call) -> tuple[int, int]:
-    """`torch._dynamo.explain` of one call: (graphs with at least one op, ops). Breaks go to the collector."""
+def explain(call: Call) -> list[dict[str, Any]]:
+    """`torch._dynamo.explain` of one call: its graphs (see `graph_event`). Breaks go to the collector."""
     args, kwargs = copy_arguments(call)
     seed_everything(SEED)
-    output = torch._dynamo.explain(call.fn)(*args, **kwargs)
-    ops = [count_ops(graph) for graph in output.graphs]
-    return sum(count > 0 for count in ops), sum(ops)
+    return [graph_event(graph) for graph in torch._dynamo.explain(call.fn)(*args, **kwargs).graphs]
 
 
 def compiled(call: Call, backend: CountingBackend) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -47,12 +48,35 @@ def build_calls(function: Callable[[], Any], device: str) -> list[Call]:
     A target that leaves all on the CPU is moved to `device` whole; one that places things itself is left alone.
     """
     seed_everything(SEED)
-    calls = [_as_call(item) for item in _items(function())]
+    calls = [_uncompiled(_as_call(item)) for item in _items(function())]
     if not calls:
         raise NotATarget(f"target {function.__name__!r} yields no call; yield at least one graphfix.Call.")
     if device != "cpu" and all(tensor.device.type == "cpu" for call in calls for tensor in _tensors(call)):
         calls = [_moved(call, device) for call in calls]
     return calls
+
+
+def _uncompiled(call: Call) -> Call:
+    """The call on the function itself, where the target handed in one that it compiled."""
+    function: Any = call.fn
+    if isinstance(function, torch.nn.Module):
+        function = getattr(function, "_orig_mod", function)
+        function._compiled_call_impl = None  # what Module.compile() sets
+        if "forward" in vars(function):
+            function.forward = _original(function.forward)
+    elif inspect.ismethod(function):
+        function = _original(function.__func__).__get__(function.__self__)
+    return Call(_original(function), *call.args, **call.kwargs)
+
+
+def _original(function: Any) -> Any:
+    return getattr(function, "_torchdynamo_orig_callable", function)
+
+
+def without_compiling() -> AbstractContextManager[object]:
+    """A context in which every `torch.compile` in the user's code runs in eager."""
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _tensors(call: Call) -> Iterable[torch.Tensor]:

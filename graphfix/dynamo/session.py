@@ -1,23 +1,30 @@
-"""One job on one target, step by step: build, warm up, explain, run eager, compile, compare."""
+"""One job on one target, step by step: build, warm up, explain, run eager, compile, compare, discover."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch._dynamo
 
-from graphfix.dynamo import capture, load, signals, timing
+from graphfix.dynamo import capture, cuda, load, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
 from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
+from graphfix.dynamo.discover import resuming_everywhere
 from graphfix.dynamo.failures import compiler_failure, short
 from graphfix.dynamo.record import record_calls
-from graphfix.model import Call
+from graphfix.model import HIDDEN, Call
 
 Results = list[dict[str, Any]]
+
+LEAST_DISCOVERY = 30.0
+"""Seconds that the look behind skipped frames may always take; beyond, twice what the scan took so far."""
 
 
 class Session:
@@ -35,20 +42,26 @@ class Session:
         enter: Callable[[str], None],
     ) -> None:
         self._job, self._device, self._emit, self._enter = job, device, emit, enter
+        self._skipped = False
         enter("importing the target")
         self._function = load.find_function(job["module"], job["path"], job["name"])
 
     def run(self) -> None:
-        job = self._job
+        job, start = self._job, time.monotonic()
         if job["explain"]:
             self._explain(self._warm_calls(raising=True))
         eager = self._eager() if job["check"] else None
-        if job["compile"]:
-            self._compile(job["compile"], eager)
+        for backend in job["compile"]:
+            self._compile(backend, eager)
+        if job["signals"] and self._device == "cuda":
+            self._watch_device()
         if job["time"]:
             calls = self._warm_calls(raising=True)
             self._enter(f"timing with {job['time']}")
             self._emit({"event": "timing", **timing.measure(calls[0], job["time"], self._device, job["rounds"])})
+        if job["discover"] and self._skipped:
+            self._emit({"event": "scanned"})  # how the rest ends does not matter to what was seen so far
+            self._discover(most=max(LEAST_DISCOVERY, 2 * (time.monotonic() - start)))
 
     def _warm_calls(self, raising: bool) -> list[Call]:
         self._enter("building the calls")
@@ -58,36 +71,87 @@ class Session:
         self._enter("warming up in eager")
         args, kwargs = capture.copy_arguments(calls[0])
         load.seed_everything(load.SEED)
-        with contextlib.nullcontext() if raising else contextlib.suppress(Exception):
+        with contextlib.nullcontext() if raising else contextlib.suppress(Exception), load.without_compiling():
             calls[0].fn(*args, **kwargs)
         return calls
 
-    def _collect(self, step: str) -> Collector:
-        """A collector whose breaks carry the name of the step they were seen in."""
-        return Collector(lambda event: self._emit({**event, "pass": step}))
+    def _tell(self, step: str) -> Callable[[dict[str, Any]], None]:
+        """Emit events under the name of the step they belong to; a break that skips a frame is kept in mind."""
+
+        def emit(event: dict[str, Any]) -> None:
+            self._skipped |= event.get("hides_rest", False)
+            self._emit({**event, "pass": step})
+
+        return emit
 
     def _explain(self, calls: list[Call]) -> None:
         self._enter("explaining call 1")
-        with self._collect("explain"), signals.watch_skips(self._emit):
+        tell = self._tell("explain")
+        with Collector(tell), signals.watch_skips(self._emit):
             try:
-                graphs, ops = capture.explain(calls[0])
+                graphs = capture.explain(calls[0])
             except Exception as error:
                 if not self._compiler_failed(error, "explain"):
                     raise
                 return
-        self._emit({"event": "graphs", "graphs": graphs, "ops": ops})
+        for graph in graphs:
+            tell(graph)
+        self._emit({"event": "explained"})
 
     def _compiler_failed(self, error: BaseException, step: str) -> bool:
         """Report the error as a break, if it is torch's own."""
         event = compiler_failure(error)
         if event:
-            self._emit({**event, "pass": step})
+            self._tell(step)(event)
         return event is not None
+
+    def _discover(self, most: float) -> None:
+        """Compile all calls once more, in a way that shows the breaks behind a skipped frame, for `most` seconds."""
+        self._enter("looking behind skipped frames")
+        tell = self._tell(HIDDEN)
+
+        def emit(event: dict[str, Any]) -> None:
+            if event["event"] == "break" and event["stack"] and event["stack"][-1]["column"] is not None:
+                tell(event)
+
+        def give_up() -> None:
+            self._emit({"event": "discovery_cut", "seconds": most})
+            self._emit({"event": "done"})
+            os._exit(0)
+
+        alarm = threading.Timer(most, give_up)
+        alarm.daemon = True
+        alarm.start()
+        with contextlib.suppress(Exception), Collector(emit), resuming_everywhere():
+            calls = load.build_calls(self._function, self._device)
+            torch._dynamo.reset()
+            backend = capture.CountingBackend("eager", lambda graph: None)
+            record_calls(calls, lambda call: capture.compiled(call, backend))
+        alarm.cancel()
+
+    def _watch_device(self, rounds: int = 3) -> None:
+        """Run all calls under Inductor with CUDA graphs: compiling, recording and replaying each takes a round."""
+        calls = self._warm_calls(raising=False)
+        self._enter("watching CUDA graphs and host syncs")
+        torch._dynamo.reset()
+        try:
+            with cuda.watch_cudagraphs(self._emit):
+                functions = [torch.compile(call.fn, mode="reduce-overhead") for call in calls]
+                for number in range(rounds):
+                    last = number == rounds - 1
+                    for call, function in zip(calls, functions, strict=True):
+                        args, kwargs = capture.copy_arguments(call)
+                        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+                        with cuda.watch_syncs(self._emit) if last else contextlib.nullcontext():
+                            function(*args, **kwargs)
+        except Exception as error:
+            if not self._compiler_failed(error, "CUDA graphs"):
+                raise
 
     def _eager(self) -> Results:
         calls = self._warm_calls(raising=False)
         self._enter("running eager")
-        with trace_arcs(self._job["trace"]) as arcs:
+        with load.without_compiling(), trace_arcs(self._job["trace"]) as arcs:
             results = record_calls(calls, lambda call: call.fn)
         for path, found in arcs.items():
             self._emit({"event": "arcs", "path": path, "arcs": sorted(found)})
@@ -109,15 +173,15 @@ class Session:
         calls = self._warm_calls(raising=False)
         self._enter(f"compiling with {backend}")
         torch._dynamo.reset()
-        torch._dynamo.utils.clear_compilation_metrics()
-        counter = capture.CountingBackend(backend)
-        with self._collect("compile"), signals.watch_skips(self._emit), capture.same_random_numbers():
+        signals.clear_recompiles()
+        tell = self._tell("compile")
+        counter = capture.CountingBackend(backend, tell)
+        with Collector(tell), signals.watch_skips(self._emit), capture.same_random_numbers():
             results = record_calls(
                 calls,
                 lambda call: capture.compiled(call, counter),
                 on_error=lambda error: self._compiler_failed(error, "compile"),
             )
-        self._emit({"event": "compiled_graphs", "graphs": sum(ops > 0 for ops in counter.ops)})
         for event in signals.recompiles():
             self._emit(event)
         if eager is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
 from typing import Any
 
 import torch._dynamo
@@ -25,8 +27,14 @@ def watch_skips(emit: Callable[[dict[str, Any]], None]) -> Iterator[None]:
             found = _SKIPPED.match(record.getMessage())
             if found and not any(part in found["reason"] for part in _ORDINARY):
                 reason = found["reason"].splitlines()[0]
-                event = {"event": "skipped_frame", "line": 0, **found.groupdict(), "reason": reason}
-                emit(event)
+                emit(
+                    {
+                        "event": "skipped_frame",
+                        "line": _first_line(found["path"]),
+                        **found.groupdict(),
+                        "reason": reason,
+                    }
+                )
         if record.levelno >= usual:
             logging.Logger.handle(logger, record)
 
@@ -39,14 +47,42 @@ def watch_skips(emit: Callable[[dict[str, Any]], None]) -> Iterator[None]:
         logger.__dict__.pop("isEnabledFor", None)
 
 
+def _first_line(path: str) -> int:
+    """Where the function begins whose skipping is being reported: its frame is a local of the reporter (0: unknown)."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        code = getattr(frame.f_locals.get("frame"), "f_code", None)
+        if isinstance(code, CodeType) and code.co_filename == path:
+            return code.co_firstlineno
+        frame = frame.f_back
+    return 0
+
+
+def clear_recompiles() -> None:
+    """Forget the recompilations so far, and keep all of those to come (torch keeps the last 64)."""
+    torch._dynamo.utils.set_compilation_metrics_limit(100_000)
+    torch._dynamo.utils.clear_compilation_metrics()
+
+
 def recompiles() -> list[dict[str, Any]]:
-    """Each recompilation since the metrics were cleared: the function and the guard that failed."""
+    """Each recompilation since the metrics were cleared: the function, its place and the guard that failed.
+
+    Dynamo leaves the function out where the recompile limit kept it from compiling (`limit`).
+    """
     return [
         {
             "event": "recompile",
-            "function": metric.co_name or "?",
-            "reason": reason.splitlines()[0].split("  # ")[0].strip(),
+            "function": metric.co_name or _user_frame(reason).get("function", "?"),
+            "path": metric.co_filename or _user_frame(reason).get("path"),
+            "line": metric.co_firstlineno or int(_user_frame(reason).get("line", 0)) or None,
+            "reason": re.sub(r"^\d+/\d+: ", "", reason.splitlines()[0].split("  # ")[0].strip()),
+            "limit": metric.co_name is None,
         }
         for metric in torch._dynamo.utils.get_compilation_metrics()
         if (reason := getattr(metric, "recompile_reason", None))
     ]
+
+
+def _user_frame(reason: str) -> dict[str, str]:
+    found = re.search(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>.+)', reason)
+    return found.groupdict() if found else {}

@@ -20,8 +20,9 @@ def measure(call: Call, backend: str, device: str, rounds: int) -> dict[str, Any
     The kinds take turns, so that a machine that slows down slows both. Graphs count those with at least one op.
     """
     torch._dynamo.reset()
-    counter = capture.CountingBackend(backend)
-    kinds: dict[str, Callable[..., Any]] = {"eager": call.fn, "compiled": capture.compiled(call, counter)}
+    graphs: list[dict[str, Any]] = []
+    compiled = capture.compiled(call, capture.CountingBackend(backend, graphs.append))
+    kinds: dict[str, Callable[..., Any]] = {"eager": call.fn, "compiled": compiled}
     first = {kind: _seconds(call, function, device) for kind, function in kinds.items()}
     for function in kinds.values():
         _seconds(call, function, device)
@@ -32,7 +33,7 @@ def measure(call: Call, backend: str, device: str, rounds: int) -> dict[str, Any
     return {
         kind: {"first": first[kind], "median": statistics.median(times), "spread": _spread(times)}
         for kind, times in later.items()
-    } | {"graphs": sum(ops > 0 for ops in counter.ops)}
+    } | {"graphs": sum(graph["ops"] > 0 for graph in graphs)}
 
 
 def _seconds(call: Call, function: Callable[..., Any], device: str) -> float:

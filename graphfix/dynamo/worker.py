@@ -2,10 +2,10 @@
 
 A job is one JSON object:
 `module` or `path` and `name`: the target function · `overlay`: path → patched text · `device` ·
-`explain`: run `torch._dynamo.explain` on the first call · `compile`: backend to compile all calls with, or null ·
-`check`: run eager and compare compiled with it · `save` / `against`: file to keep the eager results in, or to
-compare them with bit for bit · `trace`: report which line followed which while eager ran · `time`: backend
-to time the first call with, or null, over `rounds` rounds.
+`explain`: run `torch._dynamo.explain` on the first call · `compile`: backends to compile all calls with, in turn ·
+`discover`: where a frame was skipped, look for breaks behind it · `check`: run eager and compare compiled with it ·
+`save` / `against`: file to keep the eager results in, or to compare them with bit for bit · `trace`: report which
+line followed which while eager ran · `time`: backend to time the first call with, or null, over `rounds` rounds.
 """
 
 from __future__ import annotations

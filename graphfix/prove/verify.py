@@ -15,7 +15,8 @@ from pathlib import Path
 from graphfix.errors import SourceError
 from graphfix.model import Arm, Counts, Status, Target, Verdict
 from graphfix.scan.dynamic import Options, Progress, make_job, observe
-from graphfix.scan.observation import Observation, Placed
+from graphfix.scan.observation import Observation
+from graphfix.scan.placed import Placed
 from graphfix.source.sources import Sources
 
 Tell = Callable[[str], None]
@@ -63,7 +64,7 @@ def run_patched(
         explain=True,
         check=True,
         against=str(against.results),
-        compile=backend,
+        compile=[backend],
         trace=True,
     )
     return observe([job], options, tell)

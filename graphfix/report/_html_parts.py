@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from graphfix.model import Finding, FixRecord, Verdict
 from graphfix.report._marks import mark, visible
 from graphfix.report._paths import place, shorten
-from graphfix.report._words import consequences, judgement, verdict_facts, why
+from graphfix.report._words import cost, judgement, notes, verdict_facts, why
 
 _DIFF_CLASS = {"+++": "", "---": "", "@@": "hunk", "+": "add", "-": "del"}
 
@@ -37,7 +37,7 @@ def diff(text: str) -> str:
 
 def sites(found: Iterable[Finding]) -> str:
     """The table of the places where a target breaks."""
-    heads = "".join(f"<th>{name}</th>" for name in ("site", "the line, and why", "id", "seen", "rule"))
+    heads = "".join(f"<th>{name}</th>" for name in ("site", "the line, and why", "id", "cost", "rule"))
     rows = "".join(_site(site) for site in found)
     return f'<table class="wide"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
@@ -80,10 +80,10 @@ def _diff_class(line: str) -> str:
 
 def _site(site: Finding) -> str:
     found = site.break_
-    name, seen = (found.id or "–", f"×{found.seen}") if found else ("–", "–")
+    name, costs = (found.id if found else None) or "–", "<br>".join(map(escape, cost(site))) or "–"
     return (
         f'<tr>{_where(site)}{_line(site)}<td data-label="id">{escape(name)}</td>'
-        f'<td data-label="seen">{seen}</td>{_rule(site)}</tr>'
+        f'<td data-label="cost">{costs}</td>{_rule(site)}</tr>'
     )
 
 
@@ -96,11 +96,9 @@ def _where(finding: Finding) -> str:
 def _line(finding: Finding) -> str:
     before, guilty, after = map(html.escape, mark(finding))
     marked = f"<mark>{guilty}</mark>" if guilty else ""
-    found = finding.break_
-    notes = ("hides the rest of the frame" if found and found.hides_rest else "", consequences(finding))
-    hides = "".join(f'<p class="breaks">{escape(note)}</p>' for note in notes if note)
+    more = "".join(f'<p class="breaks">{escape(note)}</p>' for note in notes(finding))
     return (
-        f'<td class="line"><pre>{before}{marked}{after}</pre><p>{escape(why(finding))}</p>{hides}'
+        f'<td class="line"><pre>{before}{marked}{after}</pre><p>{escape(why(finding))}</p>{more}'
         f"{_explanation(finding)}{_fix(finding)}</td>"
     )
 

@@ -14,13 +14,12 @@ from graphfix.model import Finding, Safety
 from graphfix.report._marks import mark, visible
 from graphfix.report._paths import place, shorten
 from graphfix.report._text_code import NAME, PATH, PROSE, Code, Folded
-from graphfix.report._words import consequences, why
+from graphfix.report._words import cost, notes, why
 
 TABLE_FROM = 90
 """Below this width the line would fold into a column too narrow to read."""
 NOTHING = "–"
 SAFETY_STYLE = {Safety.EXACT: "green", Safety.PROVEN: "cyan", Safety.UNSAFE: "yellow"}
-_HIDES = "hides the rest of the frame"
 
 
 def sites(found: tuple[Finding, ...], width: int) -> RenderableType:
@@ -30,10 +29,10 @@ def sites(found: tuple[Finding, ...], width: int) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), leading=1, header_style="dim")
     for name, widest in (("site", width * 26 // 100), ("the line", None), ("why", width * 20 // 100)):
         table.add_column(name, max_width=widest)
-    for name, narrowest in (("id", len("GB0000")), ("seen", len("seen")), ("rule", len("proven"))):
+    for name, narrowest in (("id", len("GB0000")), ("cost", len("99 graphs")), ("rule", len("proven"))):
         table.add_column(name, overflow="fold", min_width=narrowest)
     for site in found:
-        table.add_row(_where(site), Code(mark(site)), _why(site), _id(site), _seen(site), _rule(site))
+        table.add_row(_where(site), Code(mark(site)), _why(site), _id(site), _cost(site), _rule(site))
     return table
 
 
@@ -68,7 +67,7 @@ def _fix(finding: Finding) -> Text:
 
 
 def _stacked(number: int, site: Finding) -> Group:
-    facts = " ".join(part for part in (_id(site), _seen(site)) if part != NOTHING)
+    facts = " ".join(part for part in (_id(site), _cost(site, " ")) if part != NOTHING)
     head = Folded(f"{number}. {place(site.location)}", "bold", after=PATH)
     details = Group(_function(site), Code(mark(site)), _why(site), Text(facts), Text("rule: ") + _rule(site, ", "))
     gap = [Text()] if number > 1 else []
@@ -84,20 +83,15 @@ def _function(site: Finding) -> RenderableType:
 
 
 def _why(site: Finding) -> Group:
-    lines = [Folded(why(site), after=PROSE)]
-    if site.break_ and site.break_.hides_rest:
-        lines.append(Folded(_HIDES, "yellow", after=PROSE))
-    if more := consequences(site):
-        lines.append(Folded(more, "dim", after=PROSE))
-    return Group(*lines)
+    return Group(Folded(why(site), after=PROSE), *(Folded(note, "dim", after=PROSE) for note in notes(site)))
 
 
 def _id(site: Finding) -> str:
     return (site.break_.id if site.break_ else None) or NOTHING
 
 
-def _seen(site: Finding) -> str:
-    return f"×{site.break_.seen}" if site.break_ else NOTHING
+def _cost(site: Finding, between: str = "\n") -> str:
+    return between.join(cost(site)) or NOTHING
 
 
 def _rule(site: Finding, between: str = "\n") -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphfix.model import Finding, FixStatus, Report, Status, TargetReport, Verdict
+from graphfix.model import Finding, FixStatus, Recompile, Report, Status, TargetReport, Verdict
 from graphfix.report._paths import shorten
 
 NO_GRAPH = "no graph was captured: this is not clean"
@@ -25,19 +25,18 @@ def outcome(target: TargetReport) -> str:
     return "with breaks" if target.sites else "without a graph"
 
 
-def headline(target: TargetReport, *, breaks: bool = True) -> str:
-    """`32 graphs, 41 graph breaks, 3 places to fix, 2 with a rule`; `breaks` says whether to count the breaks."""
+def headline(target: TargetReport) -> str:
+    """`32 graphs, 3 places to fix, 2 with a proven rule`."""
     failed = target.status is not Status.OK
     if not target.sites and not target.graphs:
         return f"{target.status}" if failed else NO_GRAPH
     parts = [str(target.status)] if failed else []
     parts.append(count(target.graphs, "graph"))
-    if breaks and target.graph_breaks:
-        parts.append(count(target.graph_breaks, "graph break"))
     if target.sites:
         parts += _places(target.sites)
     elif not failed:
-        parts.append("no places to fix" if target.graph_breaks else "no breaks")
+        breaks = [count(target.graph_breaks, "graph break"), "no places to fix"]
+        parts += breaks if target.graph_breaks else ["no breaks"]
     return ", ".join(parts)
 
 
@@ -46,10 +45,59 @@ def why(finding: Finding) -> str:
     return finding.break_.type if finding.break_ else finding.message
 
 
-def consequences(finding: Finding) -> str:
-    """Which other breaks are only there because of this one, or nothing."""
-    ids = finding.break_.consequences if finding.break_ else ()
-    return f"also causes {', '.join(ids)}" if ids else ""
+def notes(finding: Finding) -> list[str]:
+    """What else is known of a break, the most telling first."""
+    found = finding.break_
+    if found is None:
+        return []
+    return list(
+        filter(
+            None,
+            (
+                "hides the rest of the frame" if found.hides_rest else "",
+                "hidden until the break before it is gone" if found.hidden else "",
+                "in a loop" if found.in_loop else "",
+                f"also causes {', '.join(found.consequences)}" if found.consequences else "",
+            ),
+        )
+    )
+
+
+def cost(finding: Finding) -> list[str]:
+    """The graphs that a break ends, and how often it was seen."""
+    found = finding.break_
+    if found is None:
+        return []
+    return [*([count(found.graphs, "graph")] if found.graphs else []), f"×{found.seen}"]
+
+
+def lists(target: TargetReport) -> dict[str, list[str]]:
+    """What else compiling showed, under its titles; empty lists left out."""
+    frames = [f"{each.function} ({_at(each.path, each.line)}): {each.reason}" for each in target.skipped_frames]
+    graphs = [_placed(each.path, each.line, each.reason) for each in target.cudagraph_skips]
+    found = {
+        "recompiles": list(map(_recompile, target.recompiles)),
+        "skipped frames": frames,
+        "without a CUDA graph": graphs,
+        "host syncs": [_placed(each.path, each.line, each.op) for each in target.syncs],
+    }
+    return {title: items for title, items in found.items() if items}
+
+
+def _recompile(found: Recompile) -> str:
+    """The function, the guard that failed, and what to do."""
+    where = f" ({_at(found.path, found.line)})" if found.path else ""
+    limit = "the limit is reached, later calls run in eager: " if found.limit else ""
+    todo = f"; {found.advice}" if found.advice else ""
+    return f"{found.function}{where}: {limit}{found.reason}{todo}"
+
+
+def _placed(path: str | None, line: int | None, what: str) -> str:
+    return f"{_at(path, line)}: {what}" if path else what
+
+
+def _at(path: str, line: int | None) -> str:
+    return f"{shorten(path)}:{line}" if line else shorten(path)
 
 
 def error_parts(target: TargetReport) -> tuple[str, str]:
@@ -87,7 +135,7 @@ def judgement(verdict: Verdict) -> str:
 
 
 def summary(report: Report) -> str:
-    """The last line: `2 targets: 1 clean, 1 with breaks · 3 places to fix, 2 with a rule`."""
+    """The last line: `2 targets: 1 clean, 1 with breaks · 3 places to fix, 2 with a proven rule`."""
     parts = [part for part in (_targets(report), _sites(report), _findings(report), _fixes(report)) if part]
     if report.skipped:
         parts.append(f"{count(len(report.skipped), 'file')} skipped")
@@ -96,7 +144,7 @@ def summary(report: Report) -> str:
 
 def _places(sites: tuple[Finding, ...]) -> list[str]:
     ruled = sum(site.rule is not None for site in sites)
-    return [f"{count(len(sites), 'place')} to fix", f"{ruled or 'none'} with a rule"]
+    return [f"{count(len(sites), 'place')} to fix", f"{ruled or 'none'} with a proven rule"]
 
 
 def _difference(verdict: Verdict) -> str:

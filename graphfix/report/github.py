@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from graphfix.model import Finding, Report, Status, TargetReport
 from graphfix.report._paths import shorten
-from graphfix.report._words import NO_GRAPH, consequences, error_parts, judgement, outcome, summary, why
+from graphfix.report._words import NO_GRAPH, error_parts, judgement, notes, outcome, summary, why
 
 
 def render(report: Report) -> str:
@@ -62,8 +62,7 @@ def _title(finding: Finding) -> str:
 
 def _message(finding: Finding) -> str:
     found = finding.break_
-    hides = "It hides the rest of the frame." if found and found.hides_rest else ""
-    parts = (why(finding), found.explanation if found else "", hides, consequences(finding), _repair(finding))
+    parts = (why(finding), found.explanation if found else "", *notes(finding), _repair(finding))
     return "\n".join(filter(None, parts))
 
 

@@ -9,7 +9,7 @@ from graphfix.report import _html_parts as parts
 from graphfix.report._html_parts import escape
 from graphfix.report._html_style import CSS
 from graphfix.report._paths import shorten
-from graphfix.report._words import count, error_parts, headline, outcome, summary
+from graphfix.report._words import count, error_parts, headline, lists, outcome, summary
 
 _OUTCOME_CLASS = {"clean": "clean", "with breaks": "breaks", "without a graph": "empty", "failed": "failed"}
 
@@ -53,7 +53,7 @@ def _target(target: TargetReport) -> str:
     facts = [target.spec, count(target.graph_breaks, "graph break"), f"{count(target.ops, 'op')} captured"]
     head = (
         f'<h2>{escape(target.name)}</h2><p class="headline {_OUTCOME_CLASS[outcome(target)]}">'
-        f"{escape(headline(target, breaks=False))}</p>"
+        f"{escape(headline(target))}</p>"
         f'<p class="soft path">{escape(" · ".join([*facts, f"{target.seconds:.1f} s"]))}</p>'
     )
     error = _error(target) if target.status is not Status.OK else ""
@@ -69,21 +69,9 @@ def _error(target: TargetReport) -> str:
 
 
 def _notes(target: TargetReport) -> Iterator[str]:
-    frames = [f"{each.function} ({_at(each.path, each.line)}): {each.reason}" for each in target.skipped_frames]
-    graphs = [f"{_at(each.path, each.line)} {each.reason}".strip() for each in target.cudagraph_skips]
-    lists = (
-        ("recompiles", [f"{each.function}: {each.reason}" for each in target.recompiles]),
-        ("skipped frames", frames),
-        ("CUDA graphs skipped", graphs),
-        ("host syncs", [f"{_at(each.path, each.line)} {each.op}" for each in target.syncs]),
-    )
-    for title, items in lists:
-        if items:
-            yield parts.details(f"{title}: {len(items)}", parts.bullets(items))
-
-
-def _at(path: str | None, line: int | None) -> str:
-    return f"{shorten(path)}:{line}" if path else ""
+    for title, items in lists(target).items():
+        yield parts.details(f"{title}: {len(items)}", parts.bullets(items))
+    yield from (f'<p class="soft">{escape(note)}</p>' for note in target.notes)
 
 
 def _rules(report: Report, explain_rule: Explain) -> str:

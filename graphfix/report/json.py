@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 from graphfix.model import Arm, Counts, Finding, Fix, FixRecord, Report, TargetReport, Verdict
@@ -43,15 +44,12 @@ def _target(target: TargetReport, applied: bool) -> dict[str, Any]:
         "ops": target.ops,
         "seconds": target.seconds,
         "sites": [_site(site) for site in target.sites],
-        "recompiles": [{"function": each.function, "reason": each.reason} for each in target.recompiles],
-        "cudagraph_skips": [
-            {"reason": each.reason, "path": each.path, "line": each.line} for each in target.cudagraph_skips
-        ],
-        "syncs": [{"path": each.path, "line": each.line, "op": each.op} for each in target.syncs],
-        "skipped_frames": [
-            {"function": each.function, "path": each.path, "line": each.line, "reason": each.reason}
-            for each in target.skipped_frames
-        ],
+        "recompiles": [asdict(each) for each in target.recompiles],
+        "cudagraph_skips": [asdict(each) for each in target.cudagraph_skips],
+        "cudagraph_partitions": target.cudagraph_partitions,
+        "syncs": [asdict(each) for each in target.syncs],
+        "skipped_frames": [asdict(each) for each in target.skipped_frames],
+        "notes": list(target.notes),
     }
     return shown | _verdict(target.verdict) if applied or target.verdict else shown
 
@@ -77,7 +75,11 @@ def _site(site: Finding) -> dict[str, Any]:
         "explanation": found.explanation if found else site.message,
         "hints": list(found.hints) if found else [],
         "seen": found.seen if found else None,
+        "graphs": found.graphs if found else None,
+        "in_loop": found.in_loop if found else None,
         "hides_rest": found.hides_rest if found else None,
+        "hidden": found.hidden if found else None,
+        "consequences": list(found.consequences) if found else [],
         "real": {"path": found.real.path, "line": found.real.line} if found and found.real else None,
         "rule": site.rule,
         "fix": _fix(site.fix),

@@ -11,7 +11,7 @@ from typing import Any
 
 from graphfix.model import Finding, Location, Report, Status, TargetReport
 from graphfix.report._paths import uri
-from graphfix.report._words import NO_GRAPH, consequences, judgement, outcome, why
+from graphfix.report._words import NO_GRAPH, judgement, notes, outcome, why
 
 UNNAMED = "graph-break"
 """The rule id of a break that neither a rule nor Dynamo's registry names."""
@@ -80,7 +80,7 @@ def _result(finding: Finding, target: TargetReport | None, index: dict[str, int]
         location["logicalLocations"] = [{"fullyQualifiedName": found.function, "kind": "function"}]
     properties: dict[str, Any] = {"target": target.name} if target else {}
     if found:
-        properties |= {"id": found.id, "seen": found.seen, "hides_rest": found.hides_rest}
+        properties |= {"id": found.id, "seen": found.seen, "graphs": found.graphs, "hides_rest": found.hides_rest}
     if finding.fix:
         properties["fix"] = str(finding.fix.safety)
     return {
@@ -95,7 +95,7 @@ def _result(finding: Finding, target: TargetReport | None, index: dict[str, int]
 
 def _message(finding: Finding) -> str:
     explanation = finding.break_.explanation if finding.break_ else ""
-    parts = dict.fromkeys((why(finding), explanation, consequences(finding)))
+    parts = dict.fromkeys((why(finding), explanation, *notes(finding)))
     return "\n".join(filter(None, parts)) or _rule_id(finding)
 
 

@@ -15,7 +15,7 @@ from graphfix.report import _text_fixes, _text_sites
 from graphfix.report._marks import visible
 from graphfix.report._paths import shorten
 from graphfix.report._text_code import Folded
-from graphfix.report._words import error_parts, headline, outcome, summary
+from graphfix.report._words import error_parts, headline, lists, outcome, summary
 
 _OUTCOME_STYLE = {"clean": "green", "with breaks": "yellow", "without a graph": "bold yellow", "failed": "bold red"}
 _SHORT_LIST = 5
@@ -84,22 +84,13 @@ def _error(target: TargetReport) -> Iterator[RenderableType]:
 
 
 def _notes(target: TargetReport) -> Iterator[RenderableType]:
-    """What else compiling showed, each kind as a short list."""
-    frames = [f"{each.function} ({shorten(each.path)}:{each.line}): {each.reason}" for each in target.skipped_frames]
-    graphs = [_at(each.path, each.line) + each.reason for each in target.cudagraph_skips]
-    yield from _list("recompiles", [f"{each.function}: {each.reason}" for each in target.recompiles])
-    yield from _list("skipped frames", frames)
-    yield from _list("CUDA graphs skipped", graphs)
-    yield from _list("host syncs", [_at(each.path, each.line) + each.op for each in target.syncs])
-
-
-def _at(path: str | None, line: int | None) -> str:
-    return f"{shorten(path)}:{line}: " if path else ""
+    """What else compiling showed, each kind as a short list, and what the report leaves out."""
+    for title, items in lists(target).items():
+        yield from _list(title, items)
+    yield from (Text(visible(note), "yellow") for note in target.notes)
 
 
 def _list(title: str, items: list[str]) -> Iterator[RenderableType]:
-    if not items:
-        return
     shown = [Padding(Text(visible(f"- {item}")), (0, 0, 0, 2)) for item in items[:_SHORT_LIST]]
     yield Group(Text(f"{title}: {len(items)}"), *shown)
     if len(items) > _SHORT_LIST:

@@ -22,7 +22,9 @@ Progress = Callable[[str, str], None]
 class Options:
     """How targets are run: `device` None is CUDA where there is one; `timeout` in seconds for each process.
 
-    `scope` holds the folders that the user named; breaks are shown in the innermost frame inside them.
+    `scope` holds the folders that the user named; breaks are shown in the innermost frame inside them. A `quick` scan
+    explains the first call and no more; a thorough one compiles all calls under `aot_eager`, and `backend` if one is
+    named, and looks behind skipped frames.
     """
 
     rules: Sequence[Rule]
@@ -30,6 +32,8 @@ class Options:
     timeout: float = 600.0
     jobs: int = 1
     scope: tuple[str, ...] = ()
+    quick: bool = False
+    backend: str | None = None
 
 
 def scan(targets: Sequence[Target], options: Options, progress: Progress) -> list[TargetReport]:
@@ -46,10 +50,13 @@ def scan(targets: Sequence[Target], options: Options, progress: Progress) -> lis
 
 
 def scan_one(target: Target, options: Options, progress: Progress) -> TargetReport:
-    """Compile one target's first call under `explain`, then all its calls, and report what broke."""
-    sources = Sources()
-    seen = observe([make_job(target, options, explain=True, compile="eager")], options, _tell(target, progress))
-    return seen.report(target, sources, options.rules)
+    """Compile one target in a worker process of its own and report what broke."""
+    steps: dict[str, Any] = {"explain": True}
+    if not options.quick:
+        backends = dict.fromkeys(["aot_eager", *filter(None, [options.backend])])
+        steps |= {"compile": list(backends), "discover": True, "signals": True}
+    seen = observe([make_job(target, options, **steps)], options, _tell(target, progress))
+    return seen.report(target, Sources(), options.rules)
 
 
 def _tell(target: Target, progress: Progress) -> Callable[[str], None]:
@@ -62,7 +69,9 @@ def make_job(target: Target, options: Options, **steps: Any) -> dict[str, Any]:
     off = {
         "overlay": {},
         "explain": False,
-        "compile": None,
+        "compile": (),
+        "discover": False,
+        "signals": False,
         "check": False,
         "save": None,
         "against": None,
@@ -89,5 +98,6 @@ def observe_all(jobs: Sequence[Mapping[str, Any]], options: Options, tell: Calla
 
     ending = run_jobs(jobs, options.timeout, on_event)
     for observation in seen:
-        observation.ending = ending if "done" not in observation.facts else Ending(Status.OK, None, ending.seconds)
+        whole = observation.facts.keys() & {"done", "scanned"}
+        observation.ending = Ending(Status.OK, None, ending.seconds) if whole else ending
     return seen

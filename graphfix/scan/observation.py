@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import ast
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from graphfix.message import CONSEQUENCES
-from graphfix.model import Break, Finding, Frame, Location, Recompile, SkippedFrame, Status, Target, TargetReport
-from graphfix.registry import repairing
-from graphfix.rule import Rule, Site
+from graphfix.message import BLAMES_EARLIER, CONSEQUENCES
+from graphfix.model import HIDDEN, CudagraphSkip, Recompile, SkippedFrame, Status, Sync, Target, TargetReport
+from graphfix.rule import Rule
+from graphfix.scan.advice import advice
 from graphfix.scan.place import is_library, location_of, node_of, user_frame
+from graphfix.scan.placed import Placed, merged
 from graphfix.scan.process import Ending, Event
-from graphfix.source.module import Module
 from graphfix.source.paths import package_of
 from graphfix.source.sources import Sources
-from graphfix.source.suppress import is_suppressed
 
 
 @dataclass
@@ -26,18 +27,27 @@ class Observation:
     ending: Ending = field(default_factory=lambda: Ending(Status.OK, None, 0.0))
     breaks: list[Event] = field(default_factory=list)
     facts: dict[str, Event] = field(default_factory=dict)
+    captured: list[Event] = field(default_factory=list)
     recompiles: list[Event] = field(default_factory=list)
     skipped: list[Event] = field(default_factory=list)
+    cudagraph_skips: list[CudagraphSkip] = field(default_factory=list)
+    syncs: list[Sync] = field(default_factory=list)
     arcs: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         kind = event["event"]
         if kind == "break":
             self.breaks.append(event)
+        elif kind == "graph":
+            self.captured.append(event)
         elif kind == "recompile":
             self.recompiles.append(event)
         elif kind == "skipped_frame":
             self.skipped.append(event)
+        elif kind == "cudagraph_skip":
+            self.cudagraph_skips.append(CudagraphSkip(event["reason"], event["path"], event["line"]))
+        elif kind == "sync":
+            self.syncs.append(Sync(event["path"], event["line"], event["op"]))
         elif kind == "arcs":
             self.arcs[event["path"]] = {(a, b) for a, b in event["arcs"]}
         else:
@@ -55,13 +65,15 @@ class Observation:
         failure = self.facts.get("error")
         return self.ending.error or (_describe_error(failure) if failure else None)
 
+    def _graphs(self) -> list[Event]:
+        """The graphs with at least one op, of the first call where it was explained, else of all calls."""
+        step = "explain" if "explained" in self.facts else "compile"
+        return [graph for graph in self.captured if graph["ops"] and graph["pass"] == step]
+
     @property
     def graphs(self) -> int:
         """Graphs with at least one op, for the first call where it was explained, else for all calls."""
-        for kind in ("graphs", "compiled_graphs"):
-            if kind in self.facts:
-                return int(self.facts[kind]["graphs"])
-        return 0
+        return len(self._graphs())
 
     def _scope(self) -> tuple[str, ...]:
         """The folders whose code the user looks at: those named, else the package that the target's callable is in."""
@@ -71,17 +83,24 @@ class Observation:
         return (package,) if package else ()
 
     def causes(self, step: str | None = None) -> list[Event]:
-        """The breaks that are no mere consequence of another one, of one step or of all."""
-        own = [event for event in self.breaks if step in (None, event["pass"])]
-        found = [event for event in own if event["id"] not in CONSEQUENCES]
-        return found or own
+        """The breaks of one step or of all, those that are mere consequences of an earlier one counted to that one."""
+        found: list[dict[str, Any]] = []
+        for event in self.breaks:
+            if step not in (None, event["pass"]):
+                continue
+            if _is_consequence(event) and (cause := _cause(event, found)) is not None:
+                cause["consequences"] = [*cause["consequences"], event["id"] or event["type"], *event["consequences"]]
+                cause["hides_rest"] |= event["hides_rest"]
+            else:
+                found.append(dict(event))
+        return list(found)
 
     def sites(self, sources: Sources, rules: Sequence[Rule]) -> list[Placed]:
-        """The distinct places, the most consequential first: those that hide others, then the most seen."""
+        """The distinct places, the most consequential first."""
         placed: dict[object, Placed] = {}
         by_real: dict[object, Placed] = {}
         roots = self._scope()
-        for event in sorted(self.causes(), key=lambda event: -len(event["stack"])):
+        for event in sorted(self.causes(), key=lambda event: (event["pass"] == HIDDEN, -len(event["stack"]))):
             frame, inside = user_frame(event["stack"], sources, roots)
             real = (event["id"] or event["type"], *_place(event["stack"][-1])) if event["stack"] else None
             if frame is None or (not inside and real in by_real):
@@ -94,8 +113,12 @@ class Observation:
             site = placed.setdefault(key, Placed(event, frame, found, location))
             site.count(event)
             by_real.setdefault(real, site)
-        ordered = sorted(_merged(list(placed.values())), key=lambda site: (not site.hides_rest, -site.seen))
-        return [site for site in ordered if not site.suppressed(rules)]
+        kept = [site for site in merged(list(placed.values())) if not site.suppressed(rules)]
+        ended = Counter(tuple(graph["ended_by"]) for graph in self._graphs() if graph.get("ended_by"))
+        for site in kept:
+            site.graphs = sum(ended[place] for place in site.places)
+            site.look_around(sources)
+        return sorted(kept, key=lambda site: site.rank)
 
     def report(self, target: Target, sources: Sources, rules: Sequence[Rule]) -> TargetReport:
         """All of it as a record."""
@@ -106,88 +129,57 @@ class Observation:
             error=self.error,
             graphs=self.graphs,
             graph_breaks=len(self.causes("explain")) or len(self.causes()),
-            ops=int(self.facts["graphs"]["ops"]) if "graphs" in self.facts else 0,
+            ops=sum(graph["ops"] for graph in self._graphs()),
             seconds=round(self.ending.seconds, 3),
             device=self.facts["versions"]["device"] if "versions" in self.facts else None,
             sites=tuple(site.finding(rules) for site in self.sites(sources, rules)),
-            recompiles=tuple(Recompile(e["function"], e["reason"]) for e in self.recompiles),
-            skipped_frames=tuple(
-                dict.fromkeys(
-                    SkippedFrame(e["function"], e["path"], e["line"], e["reason"])
-                    for e in self.skipped
-                    if not is_library(e["path"])
-                )
-            ),
+            recompiles=tuple(dict.fromkeys(map(_recompile, self.recompiles))),
+            cudagraph_skips=tuple(dict.fromkeys(self.cudagraph_skips)),
+            cudagraph_partitions=int(self.facts.get("cudagraph_partitions", {"count": 0})["count"]),
+            syncs=tuple(dict.fromkeys(self.syncs)),
+            skipped_frames=self._skipped_frames(),
+            notes=self._notes(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        if "discovery_cut" in self.facts:
+            seconds = self.facts["discovery_cut"]["seconds"]
+            return (f"the look behind skipped frames was ended after {seconds:.0f} s; more may be hidden there",)
+        return ()
+
+    def _skipped_frames(self) -> tuple[SkippedFrame, ...]:
+        """The frames that Dynamo skipped and that no reported break accounts for."""
+        told = {_function(frame) for event in self.breaks if event["hides_rest"] for frame in event["stack"]}
+        return tuple(
+            dict.fromkeys(
+                SkippedFrame(e["function"], e["path"], e["line"], e["reason"])
+                for e in self.skipped
+                if not is_library(e["path"]) and _function(e) not in told
+            )
         )
 
 
-@dataclass
-class Placed:
-    """A break at its place: the frame, the node where one was found, and how often each step saw it."""
+def _is_consequence(event: Event) -> bool:
+    return event["id"] in CONSEQUENCES or any(BLAMES_EARLIER in hint for hint in event["hints"])
 
-    event: Event
-    frame: Event
-    found: tuple[Module, ast.AST] | None
-    location: Location
-    counts: dict[str, int] = field(default_factory=dict)
-    hides_rest: bool = False
 
-    def count(self, event: Event) -> None:
-        self.counts[event["pass"]] = self.counts.get(event["pass"], 0) + 1
-        self.hides_rest |= event["hides_rest"]
+def _cause(event: Event, earlier: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The latest earlier break of the same step with a frame in the same function."""
+    functions = set(map(_function, event["stack"]))
+    same = (other for other in reversed(earlier) if other["pass"] == event["pass"])
+    return next((other for other in same if functions & set(map(_function, other["stack"]))), None)
 
-    def add(self, other: Placed) -> None:
-        """Count all that `other` saw to this site."""
-        for step, number in other.counts.items():
-            self.counts[step] = self.counts.get(step, 0) + number
-        self.hides_rest |= other.hides_rest
 
-    @property
-    def seen(self) -> int:
-        return self.counts.get("explain") or max(self.counts.values())
+def _function(frame: Event) -> tuple[str, str]:
+    """The function of a frame; what Dynamo made to resume it counts as the function itself."""
+    name = re.sub(r"^torch_dynamo_resume_in_(.*)_at_\d+$", r"\1", frame["function"])
+    return (frame["path"], name)
 
-    def break_(self) -> Break:
-        event = self.event
-        module = self.found[0] if self.found else None
-        return Break(
-            id=event["id"],
-            type=event["type"],
-            explanation=event["explanation"],
-            hints=tuple(event["hints"]),
-            location=self.location,
-            function=module.qualname(self.frame["line"]) if module else self.frame["function"],
-            real=_real(event, self.frame),
-            stack=tuple(Frame(f["path"], f["line"], f["function"]) for f in event["stack"]),
-            seen=self.seen,
-            hides_rest=self.hides_rest,
-            consequences=tuple(event["consequences"]),
-        )
 
-    def candidates(self, rules: Sequence[Rule]) -> list[tuple[Rule, Site]]:
-        """The rules that may repair this break, the safest first, with the site they get."""
-        if self.found is None:
-            return []
-        break_ = self.break_()
-        site = Site(*self.found, break_)
-        return [(rule, site) for rule in repairing(break_, rules)]
-
-    def suppressed(self, rules: Sequence[Rule]) -> bool:
-        if self.found is None:
-            return False
-        names = [(rule.code, rule.name) for rule, _ in self.candidates(rules)] or [(self.event["id"] or "", "")]
-        return any(is_suppressed(self.found[0], self.location.line, code, name) for code, name in names)
-
-    def finding(self, rules: Sequence[Rule]) -> Finding:
-        """The site as a record, with the first rule that has a rewrite for it."""
-        fix = next((fix for rule, site in self.candidates(rules) if (fix := rule.fix(site))), None)
-        return Finding(
-            location=self.location,
-            rule=fix.rule if fix else None,
-            message=self.event["type"],
-            code=self.found[0].line(self.location.line) if self.found else "",
-            break_=self.break_(),
-            fix=fix,
-        )
+def _recompile(event: Event) -> Recompile:
+    name, path, line = _function({"function": "?", "path": "", **event})[1], event.get("path"), event.get("line")
+    reason = event["reason"]
+    return Recompile(name, reason, path, line, advice(reason), event.get("limit", False))
 
 
 def _describe_error(failure: Event) -> str:
@@ -203,27 +195,5 @@ def _describe_error(failure: Event) -> str:
     return f"{text} while {failure['stage']}{where}"
 
 
-def _merged(sites: Sequence[Placed]) -> list[Placed]:
-    """The sites, those without columns counted to the one on their line that has some (torch 2.11 gives both)."""
-    exact: dict[object, Placed] = {}
-    for site in sites:
-        if site.location.column is not None:
-            exact.setdefault((site.location.path, site.location.line, site.event["id"]), site)
-    kept = []
-    for site in sites:
-        twin = exact.get((site.location.path, site.location.line, site.event["id"]))
-        if site.location.column is None and twin is not None:
-            twin.add(site)
-        else:
-            kept.append(site)
-    return kept
-
-
 def _place(frame: Event) -> tuple[str, int, int | None, int | None]:
     return (frame["path"], frame["line"], frame["column"], frame["end_column"])
-
-
-def _real(event: Event, shown: Event) -> Location | None:
-    """Where Dynamo itself says the break is, if that is in other code than the frame shown."""
-    last = event["stack"][-1]
-    return None if last["path"] == shown["path"] else Location(last["path"], last["line"])

@@ -83,6 +83,27 @@ class Module:
                     found, best = ".".join([*reversed(names), node.name]), first
         return found
 
+    def in_loop(self, node: ast.AST) -> bool:
+        """Whether `node` runs once a round of a loop or comprehension around it, in its own function."""
+        child = node
+        for parent in self.parents(node):
+            if isinstance(parent, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
+                return False
+            once: list[ast.AST] = []
+            if isinstance(parent, ast.For | ast.AsyncFor):
+                once = [parent.iter, *parent.orelse]
+            elif isinstance(parent, ast.While):
+                once = list(parent.orelse)
+            elif isinstance(parent, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+                once = [parent.generators[0]]
+            else:
+                child = parent
+                continue
+            if not any(child is part for part in once):
+                return True
+            child = parent
+        return False
+
     def character(self, line: int, byte: int) -> int:
         """A column in characters from one in UTF-8 bytes."""
         text = self.line(line)
