@@ -11,7 +11,7 @@ export TORCH MADE_FOR
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help test check demo clean outdated
+.PHONY: help test check demo bench clean outdated
 .SILENT:
 
 help: ## list these commands
@@ -33,6 +33,9 @@ demo: .venv/dev.stamp ## install chatterbox, find its graph breaks, repair them,
 	echo "==> preparing chatterbox (some minutes the first time)"
 	.venv/bin/python examples/chatterbox/install.py
 	.venv/bin/python examples/chatterbox/demo.py
+
+bench: .venv/dev.stamp ## time a scan beside a bare torch._dynamo.explain (some minutes)
+	.venv/bin/python tests/bench_scan.py
 
 clean: ## remove the environment, caches and outputs
 	rm -rf .venv build dist out graphfix.egg-info

@@ -16,6 +16,9 @@ NESTED = "*** While handling this graph break, another graph break occurred: ***
 CONSEQUENCES = frozenset({"GB7000", "GB0065", "GB0039", "GB0066", "GB0092", "GB1297", "GB8335"})
 """Ids that Dynamo reports, where a break came before, only because that happened inside a construct."""
 
+CUT_IN_TWO = "trace the builtin `<unknown module>.Tensor."
+"""What Dynamo says of a tensor's method that was looked up before a break in its arguments, and is called after it."""
+
 BLAMES_EARLIER = "may have been caused by an earlier graph break"
 """The hint by which Dynamo itself says that a break is a consequence."""
 

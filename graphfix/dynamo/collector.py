@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
+from graphfix.dynamo.lines import right_lines
 from graphfix.message import parse, reason_of, registry_ids, skips_frame
 from graphfix.printed import frames_in
 
@@ -29,14 +30,17 @@ class Collector:
 
     def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
         self._emit = emit
+        self._lines = right_lines()
 
     def __enter__(self) -> Collector:
+        self._lines.__enter__()
         for logger in map(logging.getLogger, LOGGERS):
             logger.handle = functools.partial(self._handle, logger)  # type: ignore[method-assign]
             logger.isEnabledFor = lambda level: True  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._lines.__exit__(None, None, None)
         for logger in map(logging.getLogger, LOGGERS):
             logger.__dict__.pop("handle", None)
             logger.__dict__.pop("isEnabledFor", None)

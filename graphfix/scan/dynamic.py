@@ -51,12 +51,16 @@ def scan(targets: Sequence[Target], options: Options, progress: Progress) -> lis
 
 def scan_one(target: Target, options: Options, progress: Progress) -> TargetReport:
     """Compile one target in a worker process of its own and report what broke."""
-    steps: dict[str, Any] = {"explain": True}
-    if not options.quick:
-        backends = dict.fromkeys(["aot_eager", *filter(None, [options.backend])])
-        steps |= {"compile": list(backends), "discover": True, "signals": True}
-    seen = observe([make_job(target, options, **steps)], options, _tell(target, progress))
+    seen = observe([scan_job(target, options)], options, _tell(target, progress))
     return seen.report(target, Sources(), options.rules)
+
+
+def scan_job(target: Target, options: Options) -> dict[str, Any]:
+    """The worker job of a scan."""
+    if options.quick:
+        return make_job(target, options, explain=True)
+    backends = dict.fromkeys(["aot_eager", *filter(None, [options.backend])])
+    return make_job(target, options, explain=True, compile=list(backends), discover=True, signals=True)
 
 
 def _tell(target: Target, progress: Progress) -> Callable[[str], None]:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphfix.message import BLAMES_EARLIER, CONSEQUENCES
+from graphfix.message import BLAMES_EARLIER, CONSEQUENCES, CUT_IN_TWO
 from graphfix.model import HIDDEN, CudagraphSkip, Recompile, SkippedFrame, Status, Sync, Target, TargetReport
 from graphfix.rule import Rule
 from graphfix.scan.advice import advice
-from graphfix.scan.place import is_library, location_of, node_of, user_frame
+from graphfix.scan.place import is_library, location_of, narrowed, node_of, user_frame
 from graphfix.scan.placed import Placed, merged
 from graphfix.scan.process import Ending, Event
 from graphfix.source.paths import package_of
@@ -107,7 +107,7 @@ class Observation:
                 if real in by_real:  # the same break, reported again for an inner frame alone
                     by_real[real].count(event)
                 continue
-            found = node_of(frame, sources)
+            found = narrowed(node_of(frame, sources), event["explanation"])
             location = location_of(frame, found)
             key = (location, event["id"] or event["type"])
             site = placed.setdefault(key, Placed(event, frame, found, location))
@@ -160,7 +160,8 @@ class Observation:
 
 
 def _is_consequence(event: Event) -> bool:
-    return event["id"] in CONSEQUENCES or any(BLAMES_EARLIER in hint for hint in event["hints"])
+    blames = CUT_IN_TWO in event["explanation"] or any(BLAMES_EARLIER in hint for hint in event["hints"])
+    return blames or event["id"] in CONSEQUENCES
 
 
 def _cause(event: Event, earlier: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

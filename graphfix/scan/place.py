@@ -74,6 +74,17 @@ def node_of(frame: Mapping[str, Any], sources: Sources) -> tuple[Module, ast.AST
     return None if node is None else (module, node)
 
 
+def narrowed(found: tuple[Module, ast.AST] | None, explanation: str) -> tuple[Module, ast.AST] | None:
+    """The subscript inside the node, if it is the only one and the break is about reading an item.
+
+    A backend that fails names the operation, but the span it gives is that of a larger expression.
+    """
+    if found is None or "call_function[target=operator.getitem]" not in explanation:
+        return found
+    subscripts = [node for node in ast.walk(found[1]) if isinstance(node, ast.Subscript)]
+    return (found[0], subscripts[0]) if len(subscripts) == 1 else found
+
+
 def location_of(frame: Mapping[str, Any], found: tuple[Module, ast.AST] | None) -> Location:
     """The span to mark: the guilty expression, the whole line where no node was found."""
     if found is None or frame["column"] is None:

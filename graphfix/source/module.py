@@ -156,11 +156,14 @@ def _last_line(node: ast.stmt) -> int:
 
 
 def guilty_part(node: ast.AST) -> ast.AST:
-    """The expression to show for a node: the condition of a branch, the iterable of a loop, else the node itself."""
+    """The expression to show for a node: the condition of a branch, the iterable of a loop, the manager of a
+    `with`, else the node itself."""
     if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
         return node.test
     if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
         return node.iter
+    if isinstance(node, ast.With | ast.AsyncWith) and len(node.items) == 1:
+        return node.items[0].context_expr
     if isinstance(node, ast.Expr):
         return node.value
     return node
