@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def sites(folder: Path) -> dict[str, list[dict[str, Any]]]:
     assert [target["error"] for target in targets] == [None] * len(targets)
     found: dict[str, list[dict[str, Any]]] = {module_of(situation): [] for situation in SITUATIONS}
     for site in (site for target in targets for site in target["sites"]):
-        assert Path(site["path"]).parent == folder, f"a site in other code: {site['path']}:{site['line']}"
+        assert Path(site["path"]).parent == folder, f"a site in other code: {site['path']}:{site['line']} {site['id']}"
         found[Path(site["path"]).stem].append(site)
     return found
 
@@ -100,6 +101,7 @@ def _mark(site: dict[str, Any]) -> Mark:
 
 
 @pytest.mark.torch
+@pytest.mark.skipif(not version("torch").startswith("2.13."), reason="the table was measured on torch 2.13")
 @pytest.mark.parametrize("situation", SITUATIONS, ids=module_of)
 def test_explain_alone_reports_what_the_table_says(explained: dict[str, list[list[int]]], situation: Situation) -> None:
     text, marks = unmarked(situation)

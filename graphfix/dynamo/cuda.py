@@ -22,7 +22,8 @@ Emit = Callable[[dict[str, Any]], None]
 _LOGGERS = tuple(f"torch._inductor.{module}.__cudagraphs" for module in ("cudagraph_utils", "scheduler"))
 _SKIPPED = re.compile(r"skipping cudagraphs due to (?P<reason>.*)", re.DOTALL)
 _LEFT_OUT = re.compile(r"\s+\S+: reason=(?P<reason>[^,]+)")
-_OWN = tuple(f"{folder}/" for folder in (*torch.__path__, __file__.rpartition("/")[0]))
+_OWN = (*(f"{folder}/" for folder in (*torch.__path__, __file__.rpartition("/")[0])), "<", warnings.__file__)
+_GENERATED = "/torchinductor_"
 
 
 @contextlib.contextmanager
@@ -79,13 +80,18 @@ class _Log:
 
 @contextlib.contextmanager
 def watch_syncs(emit: Emit) -> Iterator[None]:
-    """Emit each place where the host waits for the device: the innermost line outside torch, and its text."""
+    """Emit each place where the host waits for the device: the innermost line outside torch, and its text.
+
+    A wait inside a compiled graph is told with the line that calls the graph and the text of the generated code.
+    """
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        if "synchronizing CUDA operation" in str(message) and (frame := _calling_frame()) is not None:
-            path, line = frame.f_code.co_filename, frame.f_lineno
-            op = linecache.getline(path, line).strip() or "?"
-            emit({"event": "sync", "path": path, "line": line, "op": op})
+        frames = [frame for frame in _stack() if not frame.f_code.co_filename.startswith(_OWN)]
+        user = next((frame for frame in frames if _GENERATED not in frame.f_code.co_filename), None)
+        if "synchronizing CUDA operation" in str(message) and user is not None:
+            op = linecache.getline(frames[0].f_code.co_filename, frames[0].f_lineno).strip() or "?"
+            inside = "" if frames[0] is user else " (in the compiled graph)"
+            emit({"event": "sync", "path": user.f_code.co_filename, "line": user.f_lineno, "op": op + inside})
 
     mode = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("warn")
@@ -98,8 +104,8 @@ def watch_syncs(emit: Emit) -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(mode)
 
 
-def _calling_frame() -> FrameType | None:
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_code.co_filename.startswith((*_OWN, "<", warnings.__file__)):
+def _stack() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
         frame = frame.f_back
-    return frame

@@ -20,6 +20,10 @@ _ADVICE = (
         "the {what} of {name} differs between calls: make it the same before the call, or accept one graph for each",
     ),
     (
+        r"len\((?P<name>.+)\) == \d+$|not (?P<name1>\S+)$",
+        "the length of {name} varies: stack it into one tensor, or keep its length",
+    ),
+    (
         r"(?P<name>\S+) == -?\d+$|(?P<name1>\S+) != 0$",
         "the Python int {name} varies: pass it as a 0-dim tensor, or compile with `dynamic=True`; hoist it into a "
         "constant where it need not vary",
@@ -36,10 +40,6 @@ _ADVICE = (
         r"(?P<name>\S+) is (not )?None$",
         "{name} is filled or left out between calls: fill it before compiling (one eager call will do), or always "
         "pass it",
-    ),
-    (
-        r"len\((?P<name>.+)\) == \d+$|not (?P<name1>\S+)$",
-        "the length of {name} varies: stack it into one tensor, or keep its length",
     ),
     (r"Duplicate tensors found", "the same tensor was passed twice in one call and not in another: pass a copy"),
     (
