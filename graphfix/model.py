@@ -65,7 +65,7 @@ class Break:
     in it are not reported yet; `hidden`: only the discovery pass saw it, behind such a frame. `graphs` counts the
     graphs with ops that end at it, `in_loop` says whether it, or a call that leads to it, stands in a loop. `real` is
     where Dynamo itself puts the break, None where that is `location`'s own file. `consequences` are ids Dynamo
-    reported only because of this break.
+    reported only because of this break. `note` says what is the matter with the file of a site that a log tells of.
     """
 
     id: str | None
@@ -82,6 +82,7 @@ class Break:
     in_loop: bool = False
     consequences: tuple[str, ...] = ()
     real: Location | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +97,16 @@ class Call:
     """One call of a target: `Call(fn, *args, **kwargs)` stands for `fn(*args, **kwargs)`.
 
     Made by a target, inside the worker process only. graphfix copies `args` and `kwargs` before every run, so that
-    a call that writes to its arguments can be run many times.
+    a call that writes to its arguments can be run many times. With `grad=True` the gradients of a weighted sum of the
+    outputs, for arguments and parameters, belong to what a fix must not change.
     """
 
-    __slots__ = ("args", "fn", "kwargs")
+    __slots__ = ("args", "fn", "grad", "kwargs")
 
-    def __init__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, fn: Callable[..., Any], /, *args: Any, grad: bool = False, **kwargs: Any) -> None:
         if not callable(fn):
             raise TypeError(f"graphfix.Call needs something callable first, not {type(fn).__name__}")
-        self.fn, self.args, self.kwargs = fn, args, kwargs
+        self.fn, self.args, self.kwargs, self.grad = fn, args, kwargs, grad
 
     def __repr__(self) -> str:
         return f"Call({getattr(self.fn, '__qualname__', type(self.fn).__name__)}, …)"
@@ -133,7 +135,8 @@ class Edit:
 class Fix:
     """A rewrite offered for one finding; `diff` is unified, against the sources it was made for.
 
-    `branch` is the condition of the branch that it rewrites, if it rewrites one.
+    `branch` is the condition of the branch that it rewrites, if it rewrites one; `dual` says that the original code
+    stays for eager.
     """
 
     rule: str
@@ -142,6 +145,7 @@ class Fix:
     edits: tuple[Edit, ...]
     diff: str
     branch: Location | None = None
+    dual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +208,19 @@ class Sync:
 class TargetReport:
     """What compiling one target showed.
 
-    `graphs` counts captured graphs that hold at least one op, `graph_breaks` how often Dynamo reported a break,
-    `ops` the captured operations, all for the target's first call. `sites` are distinct places, the most
-    consequential first. `cudagraph_partitions` counts the parts that Inductor cut its graphs into on CUDA, 0 where it
-    did not. `notes` are sentences on what the report leaves out. `seconds` is wall time, process start included. The
-    first line of `error` says what happened; the rest is the stack it hung in, or what a dying process wrote last.
+    `graphs` counts captured graphs that hold at least one op (None where a log does not tell), `graph_breaks` how
+    often Dynamo reported a break, `ops` the captured operations, all for the target's first call. `sites` are
+    distinct places, the most consequential first. `cudagraph_partitions` counts the parts that Inductor cut its
+    graphs into on CUDA, 0 where it did not. `notes` are sentences on what the report leaves out. `seconds` is wall
+    time, process start included. The first line of `error` says what happened; the rest is the stack it hung in, or
+    what a dying process wrote last.
     """
 
     name: str
     spec: str
     status: Status = Status.OK
     error: str | None = None
-    graphs: int = 0
+    graphs: int | None = 0
     graph_breaks: int = 0
     ops: int = 0
     seconds: float = 0.0
@@ -232,7 +237,7 @@ class TargetReport:
     @property
     def clean(self) -> bool:
         """One or more graphs were captured and nothing broke them."""
-        return self.status is Status.OK and not self.sites and self.graphs > 0
+        return self.status is Status.OK and not self.sites and bool(self.graphs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +251,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A branch that a fix rewrote and which ways the target's calls took: (condition true, condition false)."""
+    """A branch that a fix rewrote and which ways were taken: (condition true, condition false).
+
+    `mutated` says which of them only mutated inputs took, and no call of the target.
+    """
 
     path: str
     line: int
     reached: tuple[bool, ...]
+    mutated: tuple[bool, ...] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +300,7 @@ class Verdict:
 
     @property
     def one_sided(self) -> tuple[Arm, ...]:
-        """Rewritten branches of which the target's calls took only one way."""
+        """Rewritten branches of which neither the target's calls nor mutated inputs took both ways."""
         return tuple(arm for arm in self.arms if not all(arm.reached))
 
 

@@ -76,6 +76,7 @@ SITE_FIELDS = [
     "hidden",
     "consequences",
     "real",
+    "note",
     "rule",
     "fix",
 ]
@@ -143,6 +144,7 @@ def test_a_site_says_where_what_and_why() -> None:
         "hidden": False,
         "consequences": [],
         "real": None,
+        "note": None,
         "rule": "GF101",
         "fix": {"safety": "proven", "title": "keep the tensor", "diff": "--- a\n+++ b\n"},
     }
@@ -172,7 +174,7 @@ def test_apply_adds_the_fixes_and_a_verdict_per_target() -> None:
     assert target["before"] == {"graphs": 32, "graph_breaks": 41, "sites": 3}
     assert target["after"] == {"graphs": 6, "graph_breaks": 5, "sites": 1}
     assert (target["verdict"], target["eager_identical"], target["compiled_max_abs_diff"]) == ("ok", True, 1.2e-7)
-    assert target["arms"] == [{"path": "mask.py", "line": 161, "reached": [False, True]}]
+    assert target["arms"] == [{"path": "mask.py", "line": 161, "reached": [False, True], "mutated": [False, False]}]
 
 
 def test_verify_has_a_verdict_and_no_fixes() -> None:

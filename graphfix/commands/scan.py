@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from graphfix.commands.outcome import Outcome, exit_code
@@ -13,7 +14,6 @@ from graphfix.progress import Progress
 from graphfix.scan import dynamic, static, targets, trace
 from graphfix.settings import Settings
 from graphfix.source.sources import Sources
-from graphfix.source.text import read
 
 
 def scan(where: Sequence[str], settings: Settings, log: Path | None = None) -> Outcome:
@@ -32,6 +32,9 @@ def scan(where: Sequence[str], settings: Settings, log: Path | None = None) -> O
 def _scan_log(where: Sequence[str], settings: Settings, log: Path) -> Outcome:
     if where:
         raise UsageError("--trace reads a log instead of paths and targets; leave one of the two out.")
-    seen = trace.read_log(read(str(log)).text, registry_ids())
-    report = Report(settings.versions(), (seen.report(Target(str(log), log.name), Sources(), settings.rules),))
-    return Outcome(report, 1 if report.targets[0].sites else 0)
+    sources = Sources()
+    reading = trace.read(log, registry_ids(), sources, settings.options.scope)
+    several = f" ({reading.logs} logs)" if reading.logs > 1 else ""
+    target = reading.seen.report(Target(str(log), f"{log.name or log}{several}"), sources, settings.rules)
+    report = Report(settings.versions(), (replace(target, notes=(*target.notes, *reading.notes(target.sites))),))
+    return Outcome(report, 1 if target.sites else 0)

@@ -6,7 +6,8 @@ from graphfix.model import Finding, FixStatus, Recompile, Report, Status, Target
 from graphfix.report._paths import shorten
 
 NO_GRAPH = "no graph was captured: this is not clean"
-OUTCOMES = ("clean", "with breaks", "without a graph", "failed")
+NO_BREAK = "no break in this log"
+OUTCOMES = ("clean", "without breaks", "with breaks", "without a graph", "failed")
 ARMS = ("true", "false")
 """What the two places of `Arm.reached` stand for."""
 
@@ -22,16 +23,19 @@ def outcome(target: TargetReport) -> str:
         return "failed"
     if target.clean:
         return "clean"
-    return "with breaks" if target.sites else "without a graph"
+    if target.sites:
+        return "with breaks"
+    return "without breaks" if target.graphs is None else "without a graph"
 
 
 def headline(target: TargetReport) -> str:
     """`32 graphs, 3 places to fix, 2 with a proven rule`."""
     failed = target.status is not Status.OK
     if not target.sites and not target.graphs:
-        return f"{target.status}" if failed else NO_GRAPH
+        return f"{target.status}" if failed else NO_BREAK if target.graphs is None else NO_GRAPH
     parts = [str(target.status)] if failed else []
-    parts.append(count(target.graphs, "graph"))
+    if target.graphs is not None:
+        parts.append(count(target.graphs, "graph"))
     if target.sites:
         parts += _places(target.sites)
     elif not failed:
@@ -58,6 +62,7 @@ def notes(finding: Finding) -> list[str]:
                 "hidden until the break before it is gone" if found.hidden else "",
                 "in a loop" if found.in_loop else "",
                 f"also causes {', '.join(found.consequences)}" if found.consequences else "",
+                f"its file {found.note.partition(':')[0]}" if found.note else "",
             ),
         )
     )
@@ -162,8 +167,11 @@ def _arms(verdict: Verdict) -> str:
         for name, reached in zip(ARMS, arm.reached, strict=False)
         if not reached
     ]
-    one_sided = f" (one-sided: {', '.join(missed)})" if missed else ""
-    return f"arms {sum(ways)} of {len(ways)} witnessed{one_sided}"
+    mutated = sum(way for arm in verdict.arms for way in arm.mutated)
+    notes = [f"{mutated} by mutated inputs"] if mutated else []
+    notes += [f"one-sided: {', '.join(missed)}"] if missed else []
+    more = f" ({'; '.join(notes)})" if notes else ""
+    return f"arms {sum(ways)} of {len(ways)} witnessed{more}"
 
 
 def _targets(report: Report) -> str:

@@ -11,7 +11,13 @@ from graphfix.report._html_style import CSS
 from graphfix.report._paths import shorten
 from graphfix.report._words import count, error_parts, headline, lists, outcome, summary
 
-_OUTCOME_CLASS = {"clean": "clean", "with breaks": "breaks", "without a graph": "empty", "failed": "failed"}
+_OUTCOME_CLASS = {
+    "clean": "clean",
+    "without breaks": "clean",
+    "with breaks": "breaks",
+    "without a graph": "empty",
+    "failed": "failed",
+}
 
 Explain = Callable[[str], str]
 

@@ -81,6 +81,7 @@ def _site(site: Finding) -> dict[str, Any]:
         "hidden": found.hidden if found else None,
         "consequences": list(found.consequences) if found else [],
         "real": {"path": found.real.path, "line": found.real.line} if found and found.real else None,
+        "note": found.note if found else None,
         "rule": site.rule,
         "fix": _fix(site.fix),
     }
@@ -128,7 +129,7 @@ def _counts(counts: Counts) -> dict[str, int]:
 
 
 def _arm(arm: Arm) -> dict[str, Any]:
-    return {"path": arm.path, "line": arm.line, "reached": list(arm.reached)}
+    return {"path": arm.path, "line": arm.line, "reached": list(arm.reached), "mutated": list(arm.mutated)}
 
 
 def _finite(number: float | None) -> float | None:

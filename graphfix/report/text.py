@@ -17,7 +17,13 @@ from graphfix.report._paths import shorten
 from graphfix.report._text_code import Folded
 from graphfix.report._words import error_parts, headline, lists, outcome, summary
 
-_OUTCOME_STYLE = {"clean": "green", "with breaks": "yellow", "without a graph": "bold yellow", "failed": "bold red"}
+_OUTCOME_STYLE = {
+    "clean": "green",
+    "without breaks": "green",
+    "with breaks": "yellow",
+    "without a graph": "bold yellow",
+    "failed": "bold red",
+}
 _SHORT_LIST = 5
 _NARROWEST = 30
 

@@ -127,7 +127,7 @@ class Observation:
             spec=target.spec,
             status=self.status,
             error=self.error,
-            graphs=self.graphs,
+            graphs=None if "no_graphs" in self.facts else self.graphs,
             graph_breaks=len(self.causes("explain")) or len(self.causes()),
             ops=sum(graph["ops"] for graph in self._graphs()),
             seconds=round(self.ending.seconds, 3),

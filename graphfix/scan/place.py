@@ -40,14 +40,15 @@ def user_frame(
 ) -> tuple[Mapping[str, Any] | None, bool]:
     """The frame to show for a break, and whether it is in scope: the innermost one below the folders of `scope`.
 
-    Where none is, it is the innermost one in code that uses torch, so that a break inside tqdm or a logging library
-    is shown where the model calls it; else the innermost one outside torch and the standard library, else the last.
+    Where none is, it is the innermost one in code that uses torch, or that a log names and is not here, so that a
+    break inside tqdm or a logging library is shown where the model calls it; else the innermost one outside torch and
+    the standard library, else the last.
     """
     inside = [frame for frame in stack if _below(frame["path"], scope)]
     if inside:
         return inside[-1], True
     own = [frame for frame in stack if not is_library(frame["path"])]
-    using = [frame for frame in own if _uses_torch(frame["path"], sources)]
+    using = [frame for frame in own if "note" in frame or _uses_torch(frame["path"], sources)]
     found = using or own or list(stack)
     return (found[-1] if found else None), False
 

@@ -87,6 +87,7 @@ class Placed:
             graphs=self.graphs,
             in_loop=self.in_loop,
             consequences=tuple(self.consequences),
+            note=self.frame.get("note"),
         )
 
     def candidates(self, rules: Sequence[Rule]) -> list[tuple[Rule, Site]]:
@@ -110,7 +111,7 @@ class Placed:
             location=self.location,
             rule=fix.rule if fix else None,
             message=self.event["type"],
-            code=self.found[0].line(self.location.line) if self.found else "",
+            code=self.found[0].line(self.location.line) if self.found else self.frame.get("code", ""),
             break_=self.break_(),
             fix=fix,
         )

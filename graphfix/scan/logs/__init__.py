@@ -1,0 +1,1 @@
+"""Reads breaks from text logs and TORCH_TRACE folders."""
