@@ -61,11 +61,12 @@ class Break:
     """A graph break as Dynamo reported it, at one site.
 
     `id` is Dynamo's registry id (`GB0124`), None where torch has no registry entry. `seen` is how often the site was
-    reported in the pass that saw it most. `hides_rest`: Dynamo skipped the rest of the frame, so that later breaks
-    in it are not reported yet; `hidden`: only the discovery pass saw it, behind such a frame. `graphs` counts the
-    graphs with ops that end at it, `in_loop` says whether it, or a call that leads to it, stands in a loop. `real` is
-    where Dynamo itself puts the break, None where that is `location`'s own file. `consequences` are ids Dynamo
-    reported only because of this break. `note` says what is the matter with the file of a site that a log tells of.
+    reported while call 1 was explained, or else in the pass that saw it most. `hides_rest`: Dynamo skipped the rest of
+    the frame, so that later breaks in it are not reported yet; `hidden`: only the discovery pass saw it, behind such a
+    frame. `graphs` counts the graphs with ops that end at it, `in_loop` says whether it, or a call that leads to it,
+    stands in a loop. `real` is the innermost place that Dynamo or the backend names, None where that is in
+    `location`'s own file. `consequences` are ids Dynamo reported only because of this break. `note` says what is the
+    matter with the file of a site that a log tells of.
     """
 
     id: str | None

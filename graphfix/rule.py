@@ -27,24 +27,31 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class Site:
-    """A node that may be repaired: found statically (`break_` is None), or named by Dynamo."""
+    """A node that may be repaired: found statically (`break_` is None), or named by Dynamo.
+
+    `dual` asks for the dual form: the new code where Dynamo compiles, the original elsewhere (see `Rule.dual`).
+    """
 
     module: Module
     node: ast.AST
     break_: Break | None = None
+    dual: bool = False
 
     def enclosing(self, kind: type[N]) -> N | None:
         """The innermost `kind` around the node, within its function."""
         return self.module.enclosing(self.node, kind)
 
     def replace(self, old: ast.AST, template: str, /, **parts: ast.AST | Sequence[ast.stmt]) -> Rewrite | None:
-        """A rewrite that puts `template` in place of `old` (see `graphfix.source.rewrite.replace`).
+        """A rewrite that puts `template`, or its dual form, in place of `old` (see `graphfix.source.rewrite.replace`).
 
         None where the place has a shape that the template cannot take.
         """
         from graphfix.source import rewrite
+        from graphfix.source.dual import both_ways
 
         try:
+            if self.dual:
+                template, parts = both_ways(self.module, old, template, parts)
             edits = rewrite.replace(self.module, old, template, parts)
         except rewrite.CannotRewrite:
             return None
@@ -74,7 +81,12 @@ Case = Rewrites | Leaves
 
 class Rule:
     """One pattern and its repair. The class docstring has four headings, which `graphfix explain` prints:
-    What it does, Why it breaks the graph, Example, Safety."""
+    What it does, Why it breaks the graph, Example, Safety.
+
+    `dual`: where the direct form cannot be proven, graphfix may try the rewrite as
+    `new if torch.compiler.is_compiling() else original`, which leaves eager as it was. A rule whose new code asks
+    `is_compiling()` itself leaves it out.
+    """
 
     code: ClassVar[str]
     name: ClassVar[str]
@@ -82,6 +94,7 @@ class Rule:
     safety: ClassVar[Safety]
     repairs: ClassVar[frozenset[str]]
     cases: ClassVar[tuple[Case, ...]]
+    dual: ClassVar[bool] = False
 
     def find(self, module: Module) -> Iterator[Site]:
         """The sites that syntax and scope alone make certain; none, for a pattern that only a run can tell."""
@@ -92,7 +105,9 @@ class Rule:
         raise NotImplementedError
 
     def fix(self, site: Site) -> Fix | None:
-        """The rewrite as a record, with its diff."""
+        """The rewrite as a record, with its diff; None also where the dual form is asked for and not allowed."""
+        if site.dual and not self.dual:
+            return None
         try:
             found = self.rewrite(site)
         except SourceError:
@@ -101,7 +116,9 @@ class Rule:
             return None
         before = site.module.text
         shown = diff(short(site.module.path), before, apply(before, found.edits))
-        return Fix(self.code, self.title, self.safety, found.edits, shown, found.branch)
+        keeps_eager = site.dual and self.safety is Safety.PROVEN
+        safety = Safety.EXACT if keeps_eager else self.safety
+        return Fix(self.code, self.title, safety, found.edits, shown, found.branch, site.dual)
 
 
 def apply(text: str, edits: tuple[Edit, ...]) -> str:

@@ -116,7 +116,7 @@ def _run(cases: Sequence[_Prepared], options: Options, sources: Sequence[Sources
     for case, patched in zip(cases, sources, strict=True):
         target = Target(f"{_target_file(case.path)}::calls", case.label)
         results = str(case.path.with_suffix(".pt"))
-        steps = {"against": results, "compile": STEP_BACKEND} if against else {"save": results}
+        steps = {"against": results, "compile": [STEP_BACKEND]} if against else {"save": results}
         jobs.append(make_job(target, options, overlay=patched.patched, explain=True, check=True, **steps))
     return observe_all(jobs, options, lambda step: None)
 

@@ -39,6 +39,7 @@ class MaskedStoreInBranch(Rule):
     title = "store through the mask without branching on it"
     safety = Safety.PROVEN
     repairs = frozenset({"GB0170", "GB0124"})
+    dual = True
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in ast.walk(module.tree):
@@ -55,7 +56,7 @@ class MaskedStoreInBranch(Rule):
             return None
         logs = [node for node in branch.body if is_log_statement(node) or is_guarded_log(node)]
         stores = [node for node in branch.body if isinstance(node, ast.Assign)]
-        if not logs:
+        if not logs or site.dual:
             return site.replace(branch, "{stores}\n", stores=stores)
         template = "if not {torch}.compiler.is_compiling() and {test}:\n    {logs}\n{stores}\n"
         return site.replace(branch, template, test=branch.test, logs=logs, stores=stores)

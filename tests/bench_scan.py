@@ -62,7 +62,11 @@ def main(specs: list[str]) -> None:
     for spec in specs:
         path, _, name = spec.rpartition("::")
         scan = [sys.executable, "-m", "graphfix", "scan", spec]
-        kinds = {"bare": [sys.executable, "-c", BARE, str(ROOT / path), name], "quick": [*scan, "--quick"], "scan": scan}
+        kinds = {
+            "bare": [sys.executable, "-c", BARE, str(ROOT / path), name],
+            "quick": [*scan, "--quick"],
+            "scan": scan,
+        }
         times: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(ROUNDS):
             for kind, command in kinds.items():

@@ -67,11 +67,12 @@ def test_fixes_are_proven_and_written_and_taken_back(graphfix: Run, project: Pat
     (row,) = found["targets"]
     assert done.returncode == 1, "one place stays, and that is said"
     assert [(fix["rule"], fix["status"]) for fix in found["fixes"]] == [("GF202", "kept"), ("GF201", "kept")]
-    assert (row["before"]["sites"], row["after"]["sites"]) == (3, 1)
+    assert (row["before"]["sites"], row["after"]["sites"]) == (5, 1)
     assert row["after"]["graphs"] < row["before"]["graphs"]
     assert row["eager_identical"] is True
     assert row["compiled_max_abs_diff"] <= 1e-5
-    assert row["arms"] == [{"path": str(project / "model.py"), "line": 20, "reached": [True, False]}]
+    arm = {"path": str(project / "model.py"), "line": 20, "reached": [True, True], "mutated": [False, True]}
+    assert row["arms"] == [arm]
     assert found["written"] == [str(project / "model.py")]
     fixed = (project / "model.py").read_text()
     assert "if not torch.compiler.is_compiling() and (x > 9).any():" in fixed

@@ -33,7 +33,7 @@ NAN = torch.tensor([1.0, float("nan"), float("inf")])
         (ONE, ONE.double(), "dtype is torch.float64, was torch.float32"),
         (ONE, torch.ones(1, 3), "shape is torch.Size([1, 3]), was torch.Size([3])"),
         (ONE.int(), torch.tensor([1, 1, 2], dtype=torch.int32), "has other values"),
-        ({"a": ONE}, {"b": ONE}, "has ["),
+        ({"a": ONE}, {"b": ONE}, "has other keys: "),
         ([ONE], [ONE, ONE], "has 2 items, had 1"),
         (ONE, 1.0, "is float, was Tensor"),
         (3, 4, "is 4, was 3"),

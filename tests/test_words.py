@@ -35,7 +35,9 @@ def test_an_id_names_the_rules_that_repair_it(rule: Rule) -> None:
 
 
 def test_hints_that_the_registry_cuts_are_whole_again() -> None:
-    assert "capture_scalar_outputs = True` or `export TORCHDYNAMO_CAPTURE_SCALAR_OUTPUTS=1` to incl" in explain("GB0124")
+    assert "capture_scalar_outputs = True` or `export TORCHDYNAMO_CAPTURE_SCALAR_OUTPUTS=1` to incl" in explain(
+        "GB0124"
+    )
 
 
 def test_ids_are_taken_as_people_write_them() -> None:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graphfix.model import Arm, Fix, FixRecord, FixStatus, Safety, Status, Target, TargetReport, Verdict
+from graphfix.model import (
+    Arm,
+    Finding,
+    Fix,
+    FixRecord,
+    FixStatus,
+    Location,
+    Safety,
+    Status,
+    Target,
+    TargetReport,
+    Verdict,
+)
 from graphfix.prove.verify import STEP_BACKEND, Reference, Tell, key, objection, reference, run_patched, verdict
-from graphfix.prove.witness import arm_of
-from graphfix.scan.dynamic import Options
+from graphfix.prove.witness import Witness, arm_of, witness
+from graphfix.rule import Rule, Site
+from graphfix.scan.dynamic import Options, side_by_side
 from graphfix.scan.observation import Observation
 from graphfix.scan.placed import Placed
 from graphfix.source.sources import Sources
@@ -19,11 +34,16 @@ from graphfix.source.sources import Sources
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What may be done: `scope` holds the folders and files that may be rewritten."""
+    """What may be done: `scope` holds the folders and files that may be rewritten.
+
+    No further fix is tried once `max_fixes` were kept, or `budget` seconds are over.
+    """
 
     scope: tuple[Path, ...]
     backend: str
     unsafe: bool = False
+    max_fixes: int | None = None
+    budget: float | None = None
 
     def allows(self, path: str) -> bool:
         """Whether the file may be rewritten."""
@@ -39,6 +59,29 @@ class Kept:
     before: Sources
     target: Target
     arm: Arm | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A rule to be tried on a site, in its direct or its dual form."""
+
+    site: Placed
+    rule: Rule
+    place: Site
+
+    @functools.cached_property
+    def fix(self) -> Fix | None:
+        """The rewrite, None where the rule has none."""
+        return self.rule.fix(self.place)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What stays the same of a trial when lines move."""
+        return (self.rule.code, self.place.dual, *key(self.site))
+
+    def as_dual(self) -> Trial:
+        """The same in the dual form."""
+        return Trial(self.site, self.rule, replace(self.place, dual=True))
 
 
 def _in_order(sites: Sequence[Placed]) -> list[Placed]:
@@ -57,6 +100,8 @@ class Repair:
         self._options, self._policy, self._progress = options, policy, progress
         self.sources = Sources()
         self.kept: list[Kept] = []
+        self.findings: list[Finding] = []
+        self._start = time.monotonic()
         self.dropped: list[FixRecord] = []
         self._judged: dict[tuple[object, ...], TargetReport] = {}
 
@@ -72,13 +117,20 @@ class Repair:
         one fails that does not fail without them, the newest fix is taken back and all are judged again.
         """
         with ExitStack() as stack:
-            originals = [stack.enter_context(reference(t, self._options, self._tell(t))) for t in targets]
+            jobs = self._options.jobs
+
+            def run(target: Target) -> Reference:
+                compile = [STEP_BACKEND]
+                return stack.enter_context(reference(target, self._options, self._tell(target), compile))
+
+            originals = side_by_side(run, targets, jobs)
             for target, original in zip(targets, originals, strict=True):
                 if original.observation.status is Status.OK:
                     self._repair(target, original)
                     self._settle(target, original)
             while True:
-                judged = [self._judge(target, original) for target, original in zip(targets, originals, strict=True)]
+                pairs = list(zip(targets, originals, strict=True))
+                judged = side_by_side(lambda pair: self._judge(*pair), pairs, jobs)
                 verdicts = [report.verdict for report in judged if report.verdict]
                 failed = next((found for found in verdicts if not found.ok and not found.inherited), None)
                 if failed is None or not self.kept:
@@ -93,59 +145,97 @@ class Repair:
         if self.sources.patched:  # an earlier target's fixes may have repaired this one as well
             state = run_patched(target, self.sources, original, STEP_BACKEND, self._options, self._tell(target))
         tried: set[tuple[object, ...]] = set()
-        while (trial := next(self._untried(state, tried), None)) is not None:
-            site, fix = trial
-            self._progress(target.name, f"proving {fix.rule} at {Path(site.location.path).name}:{site.location.line}")
-            better = self._prove(target, original, state, site, fix)
+        while not self._spent() and (trial := next(self._untried(state, tried), None)) is not None:
+            better = self._prove(target, original, state, trial)
             if better is None:
-                tried.add((fix.rule, *key(site)))
+                tried.add(trial.key)
             state = better or state
 
-    def _untried(self, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[tuple[Placed, Fix]]:
-        """Fixes to try now, for the most consequential site first, the safest rule first."""
-        for site in _in_order(state.sites(self.sources, self._options.rules)):
-            for rule, place in site.candidates(self._options.rules):
-                if (rule.code, *key(site)) in tried or (fix := rule.fix(place)) is None:
-                    continue
-                if reason := self._forbidden(site, fix):
-                    tried.add((rule.code, *key(site)))
-                    self._drop(site, fix, FixStatus.SKIPPED, reason)
-                    continue
-                yield site, fix
+    def _spent(self) -> bool:
+        policy = self._policy
+        over = policy.budget is not None and time.monotonic() - self._start > policy.budget
+        return over or (policy.max_fixes is not None and len(self.kept) >= policy.max_fixes)
 
-    def _forbidden(self, site: Placed, fix: Fix) -> str | None:
+    def _untried(self, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[Trial]:
+        """Fixes to try now, for the most consequential site first, the safest first, unsafe ones last."""
+        for site in _in_order(state.sites(self.sources, self._options.rules)):
+            trials = [Trial(site, rule, place) for rule, place in site.candidates(self._options.rules)]
+            safe = [trial for trial in trials if trial.rule.safety is not Safety.UNSAFE]
+            unsafe = [trial for trial in trials if trial.rule.safety is Safety.UNSAFE]
+            for trial in (*safe, *map(Trial.as_dual, safe), *unsafe):
+                if trial.key in tried or trial.fix is None:
+                    continue
+                if reason := self._forbidden(trial.fix):
+                    tried.add(trial.key)
+                    self._drop(trial, FixStatus.SKIPPED, reason)
+                    continue
+                yield trial
+
+    def _forbidden(self, fix: Fix) -> str | None:
         if any(not self._policy.allows(edit.path) for edit in fix.edits):
             return "outside the scope; name it with --scope"
         if fix.safety is Safety.UNSAFE and not self._policy.unsafe:
             return "unsafe; allow it with --unsafe"
         return None
 
-    def _prove(
-        self, target: Target, original: Reference, state: Observation, site: Placed, fix: Fix
-    ) -> Observation | None:
+    def _prove(self, target: Target, original: Reference, state: Observation, trial: Trial) -> Observation | None:
         """What the target shows with the fix, None where it is rejected."""
-        sources = self.sources.with_edits(fix.edits)
+        place = trial.site.location
+        form = " in its dual form" if trial.fix and trial.fix.dual else ""
+        self._progress(target.name, f"proving {trial.rule.code}{form} at {Path(place.path).name}:{place.line}")
+        after, against = self._run_step(target, original, trial)
+        if against is None:
+            seen = self._witness(target, state, trial)
+            against = seen.difference if seen else None
+            if against is None:
+                one_sided = seen is not None and not all(seen.arm.reached)
+                if one_sided and not trial.place.dual and trial.as_dual().fix is not None:
+                    dual = self._prove(target, original, state, trial.as_dual())
+                    if dual is not None:
+                        return dual
+                return self._keep(target, trial, seen, after)
+        self._drop(trial, FixStatus.REJECTED, against)
+        return None
+
+    def _run_step(self, target: Target, original: Reference, trial: Trial) -> tuple[Observation, str | None]:
+        """What the target shows with the fix, and what speaks against it."""
+        sources = self._with(trial)
         step = STEP_BACKEND if self._policy.backend != "eager" else "eager"
         after = run_patched(target, sources, original, step, self._options, self._tell(target))
-        trial = verdict(target, original.observation, after, sources, step, self._options)
-        against = objection(trial, site, after.sites(sources, self._options.rules), sources)
-        if against:
-            self._drop(site, fix, FixStatus.REJECTED, against)
+        found = verdict(target, original.observation, after, sources, step, self._options)
+        return after, objection(found, trial.site, after.sites(sources, self._options.rules), sources)
+
+    def _witness(self, target: Target, state: Observation, trial: Trial) -> Witness | None:
+        """How the branch that the fix rewrites was taken, None where it rewrites none or keeps eager as it is."""
+        fix = trial.fix
+        if fix is None or fix.branch is None or (fix.safety is Safety.EXACT and not fix.dual):
             return None
-        arm = None
-        if fix.branch is not None and fix.safety is not Safety.EXACT:
-            arm = arm_of(fix.branch, self.sources, state.arcs)
-        record = self._record(site, fix, FixStatus.KEPT, f"proven on {target.name}")
-        self.kept.append(Kept(record, self.sources, target, arm))
-        self.sources = sources
+        arm = arm_of(fix.branch, self.sources, state.arcs)
+        if all(arm.reached):
+            return Witness(arm)
+        return witness(target, fix, arm, self.sources, self._with(trial), self._options, self._tell(target))
+
+    def _with(self, trial: Trial) -> Sources:
+        assert trial.fix is not None
+        return self.sources.with_edits(trial.fix.edits)
+
+    def _keep(self, target: Target, trial: Trial, seen: Witness | None, after: Observation) -> Observation:
+        record = self._record(trial, FixStatus.KEPT, f"proven on {target.name}")
+        self.kept.append(Kept(record, self.sources, target, seen.arm if seen else None))
+        self.sources = self._with(trial)
+        for failure in filter(None, seen.failures if seen else ()):
+            place = Location(trial.site.location.path, trial.site.location.line)
+            message = f"a way of this branch that no call takes fails, before and after the fix ({failure})"
+            self.findings.append(Finding(place, None, message, code=trial.site.finding(()).code))
         return after
 
-    def _record(self, site: Placed, fix: Fix, status: FixStatus, reason: str) -> FixRecord:
-        place = site.location
+    def _record(self, trial: Trial, status: FixStatus, reason: str) -> FixRecord:
+        fix, place = trial.fix, trial.site.location
+        assert fix is not None
         return FixRecord(fix.rule, place.path, place.line, fix.safety, status, reason, fix.diff)
 
-    def _drop(self, site: Placed, fix: Fix, status: FixStatus, reason: str) -> None:
-        record = self._record(site, fix, status, reason)
+    def _drop(self, trial: Trial, status: FixStatus, reason: str) -> None:
+        record = self._record(trial, status, reason)
         if record not in self.dropped:
             self.dropped.append(record)
 

@@ -31,7 +31,7 @@ def trace_arcs(wanted: bool) -> Iterator[dict[str, set[tuple[int, int]]]]:
     arcs: dict[str, set[tuple[int, int]]] = defaultdict(set)
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        if _is_foreign(frame.f_code.co_filename):
+        if is_foreign(frame.f_code.co_filename):
             return None
         found = arcs[frame.f_code.co_filename]
         last = frame.f_lineno
@@ -60,7 +60,7 @@ def trace_arcs(wanted: bool) -> Iterator[dict[str, set[tuple[int, int]]]]:
 
 
 @functools.cache
-def _is_foreign(name: str) -> bool:
+def is_foreign(name: str) -> bool:
     if name.startswith((_TORCH, _GRAPHFIX, "<")):
         return True
     return name.startswith(_STDLIB) and f"{os.sep}site-packages{os.sep}" not in name

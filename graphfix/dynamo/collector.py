@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
+from torch._dynamo.symbolic_convert import InstructionTranslatorBase
+
 from graphfix.dynamo.lines import right_lines
 from graphfix.message import parse, reason_of, registry_ids, skips_frame
 from graphfix.printed import frames_in
@@ -26,10 +28,13 @@ LOGGERS = tuple(f"torch._dynamo.{module}.__graph_breaks" for module in ("symboli
 
 
 class Collector:
-    """Context manager that hands each break to `emit` as plain data (see `_describe`)."""
+    """Context manager that hands each break to `emit` as plain data (see `describe`).
 
-    def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
-        self._emit = emit
+    `forward`: what the user asked to be logged is logged as well.
+    """
+
+    def __init__(self, emit: Callable[[dict[str, Any]], None], forward: bool = True) -> None:
+        self._emit, self._forward = emit, forward
         self._lines = right_lines()
 
     def __enter__(self) -> Collector:
@@ -46,17 +51,17 @@ class Collector:
             logger.__dict__.pop("isEnabledFor", None)
 
     def _handle(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        if logging.Logger.isEnabledFor(logger, record.levelno):  # the user asked for this log
+        if self._forward and logging.Logger.isEnabledFor(logger, record.levelno):
             logging.Logger.handle(logger, record)
         if record.name.startswith("torch._dynamo.exc."):
             return  # announces a break that symbolic_convert logs again
         try:
-            self._emit(_describe(record))
+            self._emit(describe(record))
         except Exception:  # the user's program must not fail because of its observer
             self._emit({"event": "warning", "text": f"unread graph break: {traceback.format_exc(limit=-3)}"})
 
 
-def _describe(record: logging.LogRecord) -> dict[str, Any]:
+def describe(record: logging.LogRecord) -> dict[str, Any]:
     """The break as plain data; columns are UTF-8 bytes as Python counts them, None where unknown.
 
     `at` is the place that Dynamo itself prints (see `place_of`).
@@ -106,9 +111,11 @@ class _Reported:
 
     def note(self, local: dict[str, Any]) -> None:
         instruction, translator = local.get("inst"), local.get("self")
-        positions, code = getattr(instruction, "positions", None), getattr(translator, "f_code", None)
-        if positions is not None and positions.lineno is not None and isinstance(code, CodeType):
-            self.traced[id(translator)] = (code, positions)
+        if not isinstance(translator, InstructionTranslatorBase):  # to ask another variable would have it realized
+            return
+        positions = getattr(instruction, "positions", None)
+        if positions is not None and positions.lineno is not None:
+            self.traced[id(translator)] = (translator.f_code, positions)
 
     def frames(self) -> list[dict[str, Any]]:
         """The user stack as it was traced."""

@@ -46,7 +46,8 @@ def snapshot(value: Any, _seen: frozenset[int] = frozenset()) -> Any:
     Objects of unknown type are taken apart into their attributes; one that contains itself is cut there.
     """
     if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
+        copied = value.detach().to("cpu", copy=True)
+        return copied.requires_grad_() if value.requires_grad else copied
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return Leaf(type(value).__name__, value)
     if id(value) in _seen:
@@ -111,13 +112,14 @@ def _walk(expected: Any, actual: Any, where: str, exact: bool, result: Compariso
     elif isinstance(expected, Leaf):
         found = None if _leaves(expected, actual, exact) else f"is {actual.value!r}, was {expected.value!r}"
     elif isinstance(expected, dict) and list(expected) != list(actual):
-        found = f"has {sorted(actual)}, had {sorted(expected)}"
+        found = f"has other keys: {sorted(set(expected) ^ set(actual)) or 'their order'}"
     elif len(expected) != len(actual):
         found = f"has {len(actual)} items, had {len(expected)}"
     else:
         found = None
         for key in expected if isinstance(expected, dict) else range(len(expected)):
-            _walk(expected[key], actual[key], where + (key if isinstance(key, str) else f"[{key}]"), exact, result)
+            step = key if isinstance(key, str) else f"[{key}]"
+            _walk(expected[key], actual[key], f"{where}{' ' if step.isidentifier() else ''}{step}", exact, result)
     if found and result.difference is None:
         result.difference = f"{where} {found}".lstrip()
 
@@ -136,10 +138,12 @@ def _leaves(expected: Leaf, actual: Leaf, exact: bool) -> bool:
 
 
 def _tensors(expected: torch.Tensor, actual: torch.Tensor, exact: bool, result: Comparison) -> str | None:
-    for attribute in ("dtype", "shape", "layout"):
+    for attribute in ("dtype", "shape", "layout", "requires_grad"):
         was, now = getattr(expected, attribute), getattr(actual, attribute)
         if was != now:
             return f"{attribute} is {now}, was {was}"
+    if exact and expected.layout is torch.strided and expected.stride() != actual.stride():
+        return f"strides are {actual.stride()}, were {expected.stride()}"
     if torch.equal(_bytes(expected), _bytes(actual)):
         if expected.dtype in TOLERANCES:
             result.max_abs_diff = max(result.max_abs_diff or 0.0, 0.0)
@@ -147,6 +151,7 @@ def _tensors(expected: torch.Tensor, actual: torch.Tensor, exact: bool, result: 
     tolerance = tolerance_of(expected.dtype, result.device)
     if tolerance is None:
         return "has other values"
+    expected, actual = expected.detach(), actual.detach()
     wide = torch.complex128 if expected.is_complex() else torch.float64
     was, now = expected.to(wide), actual.to(wide)
     finite = torch.isfinite(was) & torch.isfinite(now)

@@ -66,7 +66,7 @@ def _uncompiled(call: Call) -> Call:
             function.forward = _original(function.forward)
     elif inspect.ismethod(function):
         function = _original(function.__func__).__get__(function.__self__)
-    return Call(_original(function), *call.args, **call.kwargs)
+    return Call(_original(function), *call.args, grad=call.grad, **call.kwargs)
 
 
 def _original(function: Any) -> Any:
@@ -95,7 +95,7 @@ def _moved(call: Call, device: str) -> Call:
         return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf
 
     args, kwargs = tree_map(move, (call.args, call.kwargs))
-    return Call(call.fn, *args, **kwargs)
+    return Call(call.fn, *args, grad=call.grad, **kwargs)
 
 
 def module_of(function: Any) -> torch.nn.Module | None:
@@ -115,7 +115,7 @@ def file_of(call: Call) -> str | None:
     """The source file of what the call compiles; None for a built-in."""
     function = inspect.unwrap(call.fn)
     if isinstance(function, torch.nn.Module):
-        function = type(function).forward
+        function = inspect.unwrap(type(function).forward)
     try:
         return inspect.getsourcefile(function if inspect.isroutine(function) else type(function))
     except TypeError:

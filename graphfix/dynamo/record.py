@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+import inspect
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from graphfix.dynamo.capture import copy_arguments
 from graphfix.dynamo.compare import digest, snapshot
-from graphfix.dynamo.load import SEED, module_of, seed_everything
+from graphfix.dynamo.load import SEED, seed_everything
 from graphfix.model import Call
+
+_TORCH_OWN = frozenset({*vars(torch.nn.Module()), "_compiled_call_impl", "_is_torch_compile"})
+"""What every module has (hooks, and the dictionaries of what is recorded by itself), and what compiling adds."""
 
 
 def record_calls(
@@ -20,9 +28,10 @@ def record_calls(
 ) -> list[dict[str, Any]]:
     """Run every call in order, through what `runner` makes of it, each with the same seed.
 
-    Returns one dict a call: `result` (output or exception, arguments afterwards; as snapshots), `state` (digest of
-    the module's parameters and buffers) and `rng` (digest of the CPU generator), both after the call. An exception
-    is a result; `on_error` sees it too.
+    Returns one dict a call: `result` (output or exception, arguments afterwards, gradients where the call asks for
+    them; as snapshots), `state` and `parameters` (of all modules that the call reaches), `rng` (the random states)
+    and `aliases` (which outputs share memory with which arguments), all after the call. An exception is a result;
+    `on_error` sees it too.
     """
     return [_record(call, runner(call), SEED + index, on_error) for index, call in enumerate(calls)]
 
@@ -31,22 +40,127 @@ def _record(
     call: Call, function: Callable[..., Any], seed: int, on_error: Callable[[BaseException], object]
 ) -> dict[str, Any]:
     args, kwargs = copy_arguments(call)
+    modules = list(_modules(call))
     seed_everything(seed)
     raised: dict[str, Any] = {}
     output: Any = None
+    gradients: dict[str, Any] = {}
     try:
         output = function(*args, **kwargs)
+        aliases = _aliases(output, (args, kwargs))
+        if call.grad:
+            gradients = _gradients(output, (args, kwargs), modules)
     except Exception as error:
-        raised = {"exception": f"{type(error).__name__}: {error}"}
+        raised, aliases = {"exception": f"{type(error).__name__}: {error}"}, []
         on_error(error)
     return {
-        "result": {"output": snapshot(output), "exception": snapshot(raised), "arguments": snapshot([args, kwargs])},
+        "result": {
+            "output": snapshot(output),
+            "exception": snapshot(raised),
+            "arguments": snapshot([args, kwargs]),
+            "gradients": snapshot(gradients),
+        },
         "exception": raised.get("exception"),
-        "state": digest(_state(call.fn)),
-        "rng": digest({"cpu": torch.get_rng_state()}),
+        "state": _state(modules),
+        "parameters": digest({f"{n} {name}": p for n, m in enumerate(modules) for name, p in m.named_parameters()}),
+        "rng": _random_states(),
+        "aliases": aliases,
     }
 
 
-def _state(function: Any) -> dict[str, torch.Tensor]:
-    module = module_of(function)
-    return {} if module is None else {**dict(module.named_parameters()), **dict(module.named_buffers())}
+def _tensors(value: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+
+
+def _aliases(output: Any, arguments: Any) -> list[tuple[int, int]]:
+    """Pairs of an output and an argument, each counted among its tensors, that share memory."""
+    places = [_memory(tensor) for tensor in _tensors(arguments)]
+    found = enumerate(map(_memory, _tensors(output)))
+    return [(i, j) for i, place in found for j, other in enumerate(places) if place and place == other]
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # sparse tensors have none
+        return 0
+
+
+def _gradients(output: Any, arguments: Any, modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
+    """The gradients of arguments and parameters; every output element weighs differently, so that none stands in."""
+    total: Any = None
+    for tensor in _tensors(output):
+        if tensor.requires_grad:
+            weights = torch.linspace(0.5, 1.5, tensor.numel(), device=tensor.device).reshape(tensor.shape)
+            part = (tensor * weights.to(tensor.dtype)).sum()
+            total = part if total is None else total + part
+    leaves = {f"argument {number}": tensor for number, tensor in enumerate(_tensors(arguments)) if tensor.is_leaf}
+    for number, module in enumerate(modules):
+        leaves |= {f"{number}.{name}": parameter for name, parameter in module.named_parameters()}
+    for leaf in leaves.values():
+        leaf.grad = None
+    if total is not None:
+        total.backward()
+    return {name: leaf.grad for name, leaf in leaves.items()}
+
+
+def _modules(call: Call) -> Iterator[torch.nn.Module]:
+    """The modules a call reaches: its function, what that is bound to, closes over or names, and its arguments."""
+    seen: set[int] = set()
+    for value in _reached(call.fn, [*tree_leaves((call.args, call.kwargs))]):
+        if isinstance(value, torch.nn.Module) and id(value) not in seen:
+            seen.update(map(id, value.modules()))
+            yield value
+
+
+def _reached(function: Any, values: list[Any]) -> Iterable[Any]:
+    while isinstance(function, functools.partial):
+        values += [*function.args, *function.keywords.values()]
+        function = function.func
+    owner = getattr(function, "__self__", function)
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    if inspect.isfunction(plain):
+        cells = plain.__closure__ or ()
+        values += [cell.cell_contents for cell in cells if _filled(cell)]
+        values += [plain.__globals__.get(name) for name in plain.__code__.co_names]
+    if not isinstance(owner, torch.nn.Module) and not inspect.ismodule(owner):
+        values += list(getattr(owner, "__dict__", {}).values())
+    return [owner, *values]
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _state(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
+    """The modules' buffers and plain attributes."""
+    buffers: dict[str, torch.Tensor] = {}
+    attributes: dict[str, Any] = {}
+    for number, module in enumerate(modules):
+        buffers |= {f"{number}.{name}": value for name, value in module.named_buffers()}
+        for name, child in module.named_modules():
+            own = {key: value for key, value in vars(child).items() if key not in _TORCH_OWN and _is_plain(value)}
+            attributes |= {f"{number}.{name}.{key}": value for key, value in own.items()}
+    return {"buffers": snapshot(buffers), "attributes": snapshot(attributes)}
+
+
+def _is_plain(value: Any, depth: int = 3) -> bool:
+    """Whether a value is a tensor or number or text, or holds nothing else."""
+    if value is None or isinstance(value, torch.Tensor | bool | int | float | complex | str):
+        return True
+    if not isinstance(value, list | tuple | dict) or not depth:
+        return False
+    return all(_is_plain(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))
+
+
+def _random_states() -> str:
+    """A fingerprint of the random states of torch (each device), Python and NumPy."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states |= {f"cuda{number}": state for number, state in enumerate(torch.cuda.get_rng_state_all())}
+    numpy = sys.modules.get("numpy")
+    others = repr((random.getstate(), numpy.random.get_state() if numpy else None))
+    return digest(states) + others

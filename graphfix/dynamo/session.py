@@ -18,6 +18,7 @@ from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
 from graphfix.dynamo.discover import resuming_everywhere
 from graphfix.dynamo.failures import compiler_failure, short
+from graphfix.dynamo.probe import probe
 from graphfix.dynamo.record import record_calls
 from graphfix.model import HIDDEN, Call
 
@@ -25,6 +26,14 @@ Results = list[dict[str, Any]]
 
 LEAST_DISCOVERY = 30.0
 """Seconds that the look behind skipped frames may always take; beyond, twice what the scan took so far."""
+
+
+_BESIDE = {
+    "state": "the modules' state differs",
+    "parameters": "the modules' parameters differ",
+    "rng": "other random numbers were drawn",
+    "aliases": "other outputs share memory with arguments",
+}
 
 
 class Session:
@@ -55,6 +64,10 @@ class Session:
             self._compile(backend, eager)
         if job["signals"] and self._device == "cuda":
             self._watch_device()
+        if job["probe"]:
+            calls = self._warm_calls(raising=False)
+            self._enter("trying other inputs")
+            self._emit({"event": "probe", **probe(calls, **job["probe"], device=self._device)})
         if job["time"]:
             calls = self._warm_calls(raising=True)
             self._enter(f"timing with {job['time']}")
@@ -122,7 +135,7 @@ class Session:
         alarm = threading.Timer(most, give_up)
         alarm.daemon = True
         alarm.start()
-        with contextlib.suppress(Exception), Collector(emit), resuming_everywhere():
+        with contextlib.suppress(Exception), Collector(emit, forward=False), resuming_everywhere():
             calls = load.build_calls(self._function, self._device)
             torch._dynamo.reset()
             backend = capture.CountingBackend("eager", lambda graph: None)
@@ -165,7 +178,7 @@ class Session:
         difference = None if len(before) == len(after) else f"{len(after)} calls, were {len(before)}"
         for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
             found = compare(old["result"], new["result"], exact=True).difference
-            found = found or next((f"{key} differs" for key in ("state", "rng") if old[key] != new[key]), None)
+            found = found or next((words for key, words in _BESIDE.items() if _differs(old[key], new[key])), None)
             difference = difference or (found and f"call {number}: {found}")
         self._emit({"event": "eager", "identical": difference is None, "difference": difference})
 
@@ -190,10 +203,19 @@ class Session:
     def _judge_compiled(self, eager: Results, results: Results) -> None:
         difference, gap = None, None
         for number, (expected, actual) in enumerate(zip(eager, results, strict=True), 1):
-            found = compare(expected["result"], actual["result"], exact=False, device=self._device)
+            found = compare(_seen(expected), _seen(actual), exact=False, device=self._device)
             difference = difference or (found.difference and f"call {number}: {found.difference}")
             if found.max_abs_diff is not None:
                 gap = max(gap or 0.0, found.max_abs_diff)
             if actual["exception"] and not expected["exception"]:
                 difference = f"call {number}: compiled raised {short(actual['exception'])}"
-        self._emit({"event": "compiled", "max_abs_diff": gap, "difference": difference})
+        self._emit({"event": "compiled", "max_abs_diff": gap, "difference": difference, "calls": len(eager)})
+
+
+def _differs(old: Any, new: Any) -> bool:
+    return compare(old, new, exact=True).difference is not None if isinstance(old, dict) else bool(old != new)
+
+
+def _seen(record: dict[str, Any]) -> dict[str, Any]:
+    """What compiled code has to leave behind as eager code does."""
+    return {**record["result"], "state": record["state"]}

@@ -20,7 +20,6 @@ _ORDINARY = ("no tensor-related objects", "in the Dynamo skipfiles list", "in sk
 def watch_skips(emit: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """Emit the frames that Dynamo skips in silence (a debug message of `convert_frame`, seen on torch 2.13)."""
     logger = logging.getLogger("torch._dynamo.convert_frame")
-    usual = logger.getEffectiveLevel()
 
     def handle(record: logging.LogRecord) -> None:
         if str(record.msg).startswith("skipping: "):
@@ -35,7 +34,7 @@ def watch_skips(emit: Callable[[dict[str, Any]], None]) -> Iterator[None]:
                         "reason": reason,
                     }
                 )
-        if record.levelno >= usual:
+        if logging.Logger.isEnabledFor(logger, record.levelno):
             logging.Logger.handle(logger, record)
 
     logger.handle = handle  # type: ignore[method-assign]

@@ -45,11 +45,14 @@ class Reference:
 
 
 @contextmanager
-def reference(target: Target, options: Options, tell: Tell) -> Iterator[Reference]:
-    """Run the target's original sources once; the results live as long as the block."""
+def reference(target: Target, options: Options, tell: Tell, compile: Sequence[str] = ()) -> Iterator[Reference]:
+    """Run the target's original sources once; the results live as long as the block.
+
+    What they are compiled with (`compile`) tells how often they are compiled again.
+    """
     with tempfile.TemporaryDirectory(prefix="graphfix-") as folder:
         results = Path(folder) / "eager.pt"
-        job = make_job(target, options, explain=True, check=True, save=str(results), trace=True)
+        job = make_job(target, options, explain=True, check=True, save=str(results), trace=True, compile=compile)
         yield Reference(observe([job], options, tell), results)
 
 
@@ -86,6 +89,7 @@ def verdict(
     error = before.error or after.error or (differs and str(differs)) or None
     if error is None and after.graphs == 0:
         error = "no graph was captured, so nothing is compiled"
+    error = error or _recompiled_more(before, after)
     return Verdict(
         target=target.name,
         before=_counts(before, Sources(), options),
@@ -100,6 +104,15 @@ def verdict(
         new_breaks=tuple(_describe(site) for site in sites if _is_patched(site, sources)),
         error=error,
     )
+
+
+def _recompiled_more(before: Observation, after: Observation) -> str | None:
+    """A sentence where functions are compiled again more often than before, and more than once for each later call."""
+    if "compiled" not in before.facts or "compiled" not in after.facts:
+        return None
+    was, now = len(before.recompiles), len(after.recompiles)
+    later_calls = int(after.facts["compiled"]["calls"]) - 1
+    return f"recompiles rise from {was} to {now}" if now > max(was, later_calls) else None
 
 
 def _counts(seen: Observation, sources: Sources, options: Options) -> Counts:

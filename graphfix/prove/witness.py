@@ -1,15 +1,32 @@
-"""Tells which arms of a rewritten branch the target's calls took, from the traced lines of the eager run."""
+"""Tells which ways of a rewritten branch were taken, by the target's calls and by mutated inputs."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from graphfix.errors import SourceError
-from graphfix.model import Arm, Location
+from graphfix.model import Arm, Fix, Location, Target
+from graphfix.scan.dynamic import Options, make_job, observe
+from graphfix.source.module import Module
 from graphfix.source.sources import Sources
 
 Arcs = Mapping[str, set[tuple[int, int]]]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A branch as runs showed it.
+
+    `difference`: what the fix changed on a mutated input, None where it changed nothing. `failures`: for each way
+    that only mutated inputs take, the error that the original code raises there itself.
+    """
+
+    arm: Arm
+    difference: str | None = None
+    failures: tuple[str | None, ...] = (None, None)
 
 
 def arm_of(branch: Location, sources: Sources, arcs: Arcs) -> Arm:
@@ -17,20 +34,51 @@ def arm_of(branch: Location, sources: Sources, arcs: Arcs) -> Arm:
 
     An arm whose lines cannot be told apart (all on one line) counts as not reached.
     """
-    node = _branch_at(branch, sources)
     pairs = arcs.get(branch.path, set())
-    if node is None:
+    found = _branch_at(branch, sources)
+    if found is None:
         return Arm(branch.path, branch.line, (False, False))
-    test = range(node.test.lineno, (node.test.end_lineno or node.test.lineno) + 1)
-    body = range(node.body[0].lineno, (node.body[-1].end_lineno or node.body[-1].lineno) + 1)
+    test, body = (range(first, last + 1) for first, last in _lines(found[1]).values())
     after = {to for start, to in pairs if start in test and to not in test}
     return Arm(branch.path, branch.line, (any(to in body for to in after), any(to not in body for to in after)))
 
 
-def _branch_at(branch: Location, sources: Sources) -> ast.If | None:
+def witness(
+    target: Target, fix: Fix, arm: Arm, before: Sources, after: Sources, options: Options, tell: Any
+) -> Witness:
+    """Try the ways of the fix's branch that no call took with mutated inputs of the function around it."""
+    assert fix.branch is not None
+    found = _branch_at(fix.branch, before)
+    function = found and found[0].function_of(found[1])
+    if found is None or function is None:
+        return Witness(arm)
+    place = {
+        "path": fix.branch.path,
+        "first_line": min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)]),
+        "branch": _lines(found[1]),
+        "text": after.module(fix.branch.path).text,
+    }
+    seen = observe([make_job(target, options, overlay=before.patched, probe=place)], options, tell)
+    if (showed := seen.facts.get("probe")) is None:
+        return Witness(arm)
+    new = tuple(now and not was for was, now in zip(arm.reached, showed["arms"], strict=True))
+    reached = tuple(a or b for a, b in zip(arm.reached, new, strict=True))
+    failures = tuple(failure if way else None for failure, way in zip(showed["failures"], new, strict=True))
+    return Witness(replace(arm, reached=reached, mutated=new), showed["difference"], failures)
+
+
+def _lines(node: ast.If) -> dict[str, list[int]]:
+    """First and last line of the condition, and of the arm taken when it is true."""
+    return {
+        "test": [node.test.lineno, node.test.end_lineno or node.test.lineno],
+        "body": [node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno],
+    }
+
+
+def _branch_at(branch: Location, sources: Sources) -> tuple[Module, ast.If] | None:
     try:
         module = sources.module(branch.path)
         nodes = ast.walk(module.tree)
     except SourceError:
         return None
-    return next((n for n in nodes if isinstance(n, ast.If) and module.location(n.test) == branch), None)
+    return next(((module, n) for n in nodes if isinstance(n, ast.If) and module.location(n.test) == branch), None)

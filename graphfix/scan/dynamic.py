@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from graphfix.model import Status, Target, TargetReport
 from graphfix.rule import Rule
@@ -13,6 +13,9 @@ from graphfix.scan.observation import Observation
 from graphfix.scan.process import Ending, Event, end_all, run_jobs
 from graphfix.scan.targets import module_and_name
 from graphfix.source.sources import Sources
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Progress = Callable[[str, str], None]
 """Called with a target's name and the step it is in."""
@@ -38,11 +41,16 @@ class Options:
 
 def scan(targets: Sequence[Target], options: Options, progress: Progress) -> list[TargetReport]:
     """Report every target, in order, up to `options.jobs` of them side by side."""
-    if options.jobs == 1:
-        return [scan_one(target, options, progress) for target in targets]
-    with ThreadPoolExecutor(options.jobs) as pool:
+    return side_by_side(lambda target: scan_one(target, options, progress), targets, options.jobs)
+
+
+def side_by_side(function: Callable[[T], R], items: Sequence[T], jobs: int) -> list[R]:
+    """The function's results for all items, in their order; up to `jobs` at a time. Ctrl-C ends all workers."""
+    if jobs == 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(jobs) as pool:
         try:
-            return list(pool.map(lambda target: scan_one(target, options, progress), targets))
+            return list(pool.map(function, items))
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             end_all()
@@ -80,6 +88,7 @@ def make_job(target: Target, options: Options, **steps: Any) -> dict[str, Any]:
         "save": None,
         "against": None,
         "trace": False,
+        "probe": None,
         "time": None,
         "rounds": 0,
     }

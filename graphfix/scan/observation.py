@@ -32,6 +32,7 @@ class Observation:
     skipped: list[Event] = field(default_factory=list)
     cudagraph_skips: list[CudagraphSkip] = field(default_factory=list)
     syncs: list[Sync] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     arcs: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
@@ -48,6 +49,8 @@ class Observation:
             self.cudagraph_skips.append(CudagraphSkip(event["reason"], event["path"], event["line"]))
         elif kind == "sync":
             self.syncs.append(Sync(event["path"], event["line"], event["op"]))
+        elif kind == "warning":
+            self.warnings.append(event["text"])
         elif kind == "arcs":
             self.arcs[event["path"]] = {(a, b) for a, b in event["arcs"]}
         else:
@@ -142,10 +145,11 @@ class Observation:
         )
 
     def _notes(self) -> tuple[str, ...]:
+        notes = dict.fromkeys(self.warnings)
         if "discovery_cut" in self.facts:
             seconds = self.facts["discovery_cut"]["seconds"]
-            return (f"the look behind skipped frames was ended after {seconds:.0f} s; more may be hidden there",)
-        return ()
+            notes[f"the look behind skipped frames was ended after {seconds:.0f} s; more may be hidden there"] = None
+        return tuple(notes)
 
     def _skipped_frames(self) -> tuple[SkippedFrame, ...]:
         """The frames that Dynamo skipped and that no reported break accounts for."""

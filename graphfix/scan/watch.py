@@ -1,7 +1,8 @@
-"""Runs the user's own program under observation, leaving its output, exit code and signals to itself."""
+"""Watches the user's own program to its end, leaving its output, exit code, signals and children to itself."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,39 +10,91 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from graphfix.model import Status, Target
+from graphfix.model import Status
+from graphfix.scan.bystander import FATAL, Bystander
+from graphfix.scan.launch import Program, events_in, launch
 from graphfix.scan.observation import Observation
 from graphfix.scan.process import Ending
 
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from graphfix.dynamo.observe import main; \
-main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])"
+Tell = Callable[[Observation], None]
+"""Called with what was seen so far."""
 
 
-def watch(script: str, arguments: Sequence[str], overlay: Mapping[str, str]) -> tuple[Target, Observation, int]:
-    """Run `script` to its end; returns what was seen in it and its exit code (128 + n where signal n ended it).
+def watch(program: Program, overlay: Mapping[str, str], scope: tuple[str, ...], tell: Tell) -> int:
+    """Run the program to its end; returns its exit code (128 + n where signal n ended it).
 
-    Ctrl-C reaches the program itself; what was seen until then is reported.
+    `tell` is called at the end, and whenever this process gets SIGUSR1. Signals that would end this process are the
+    program's: they are passed on where it did not get them as well, and what was seen is told however it ends. They
+    stay caught: impatience at the terminal must not lose the report.
     """
     start = time.monotonic()
-    home = str(Path(__file__).resolve().parent.parent.parent)
-    with tempfile.TemporaryDirectory(prefix="graphfix-") as folder:
-        events = os.path.join(folder, "events.jsonl")
-        patched = json.dumps(dict(overlay)) if overlay else ""
-        command = [sys.executable, "-c", _BOOT, home, events, patched, script, *arguments]
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    inbox = _inbox()
+    with tempfile.TemporaryDirectory(prefix="graphfix-", ignore_cleanup_errors=True) as folder:
+
+        def seen() -> Observation:
+            ending = Ending(Status.OK, None, time.monotonic() - start)
+            return _read(events_in(Path(folder)), Observation(scope, ending))
+
+        bystander = Bystander(program.words)
         try:
-            code = subprocess.Popen(command, preexec_fn=_default_interrupt).wait()
+            process = launch(program, overlay, Path(folder))
+            code = _attend(process, program.name, inbox, bystander, lambda: tell(seen()))
         finally:
-            signal.signal(signal.SIGINT, before)
-        seen = Observation(ending=Ending(Status.OK, None, time.monotonic() - start))
-        if os.path.exists(events):
-            for line in Path(events).read_text(encoding="utf-8").splitlines():
-                seen.add(json.loads(line))
-    return Target(script, Path(script).name), seen, code if code >= 0 else 128 - code
+            bystander.end()
+        tell(seen())
+    return code if code >= 0 else 128 - code
 
 
-def _default_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _attend(
+    process: subprocess.Popen[bytes], name: str, inbox: int, bystander: Bystander, tell: Callable[[], None]
+) -> int:
+    """Wait for the program, and answer the signals that come meanwhile; returns the code it ended with."""
+    if sys.stderr.isatty():
+        _say(f"watching {name}; `kill -USR1 {os.getpid()}` reports so far")
+    while (code := process.poll()) is None:
+        for number in os.read(inbox, 64):  # returns once a signal came, the program's end among them
+            if number == signal.SIGUSR1:
+                _tell_and_go_on(tell)
+            elif number in FATAL and not bystander.got(number):
+                process.send_signal(number)
+    return code
+
+
+def _inbox() -> int:
+    """A pipe from which the numbers of the signals are read that this process gets; none ends it from now on.
+
+    Handlers, unlike ignored signals, are not inherited: the program starts with the dispositions that graphfix was
+    started with, what `nohup` ignores included.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGUSR1, *FATAL):
+        if number not in FATAL or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: None)
+    return read
+
+
+def _read(events: Path, seen: Observation) -> Observation:
+    seen.add({"event": "explained"})  # all graphs count, not those of a target's first call alone
+    for line in events.read_bytes().splitlines():
+        with contextlib.suppress(ValueError):  # cut short by the program's sudden end
+            seen.add(json.loads(line))
+    return seen
+
+
+def _tell_and_go_on(tell: Callable[[], None]) -> None:
+    """The program goes on, and so does its watching, whatever becomes of a report on the way."""
+    try:
+        tell()
+    except Exception as error:
+        _say(f"no report this time: {error}")
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"graphfix: {sentence}\n")
+        sys.stderr.flush()

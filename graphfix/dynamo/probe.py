@@ -1,0 +1,213 @@
+"""Runs one function on mutated inputs, as it was and as a fix rewrote it, eager and compiled.
+
+The inputs are those the target's calls hand to the function that encloses a rewritten branch. A way of the branch that
+no call takes is tried so, and what the two versions do there is compared.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import linecache
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import CellType, CodeType, FrameType, FunctionType, TracebackType
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_map
+
+from graphfix.dynamo import capture, load
+from graphfix.dynamo.arcs import is_foreign, trace_arcs
+from graphfix.dynamo.compare import compare, snapshot
+from graphfix.dynamo.mutate import copied, mutations
+from graphfix.model import Call
+
+RECORDED = 2
+"""How many calls of the function are recorded."""
+COMPILED = 2
+"""How many mutated inputs of each way of the branch are compiled."""
+SECONDS = 30.0
+"""After this time no further input is tried."""
+
+
+@dataclass
+class Recorded:
+    """One call of the function: its code, where it found its names, its arguments and the modes it ran in."""
+
+    code: CodeType
+    names: dict[str, Any]
+    cells: dict[str, Any]
+    arguments: tuple[list[Any], dict[str, Any]]
+    grad: bool
+    inference: bool
+
+
+def record(calls: Sequence[Call], path: str, first_line: int) -> list[Recorded]:
+    """Run the calls in eager and keep what they hand to the function that begins at `first_line` of the file."""
+    found: list[Recorded] = []
+
+    def on_call(frame: FrameType, event: str, arg: Any) -> None:
+        code = frame.f_code
+        if code.co_firstlineno == first_line and code.co_filename == path and len(found) < RECORDED:
+            found.append(_recorded(frame))
+
+    for call in calls:
+        args, kwargs = capture.copy_arguments(call)
+        load.seed_everything(load.SEED)
+        before = sys.gettrace()
+        sys.settrace(on_call)
+        try:
+            with contextlib.suppress(Exception), load.without_compiling():
+                call.fn(*args, **kwargs)
+        finally:
+            sys.settrace(before)
+    return found
+
+
+def _recorded(frame: FrameType) -> Recorded:
+    code, local = frame.f_code, frame.f_locals
+    plain = code.co_varnames[: code.co_argcount]
+    only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    rest = list(code.co_varnames[code.co_argcount + code.co_kwonlyargcount :])
+    more = local[rest.pop(0)] if code.co_flags & inspect.CO_VARARGS else ()
+    named = local[rest.pop(0)] if code.co_flags & inspect.CO_VARKEYWORDS else {}
+    arguments = ([*(local[name] for name in plain), *more], {**{name: local[name] for name in only}, **named})
+    cells = {name: local[name] for name in code.co_freevars if name in local}
+    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    return Recorded(code, frame.f_globals, cells, _copied(arguments), grad, inference)
+
+
+def _copied(arguments: Any) -> Any:
+    return tree_map(copied, arguments)
+
+
+def rewritten(code: CodeType, text: str, path: str) -> CodeType | None:
+    """The code of the same function in the patched text of its file; None where it cannot be told."""
+    found = [
+        one for one in _codes(compile(text, path, "exec", dont_inherit=True)) if one.co_qualname == code.co_qualname
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def probe(
+    calls: Sequence[Call], path: str, first_line: int, branch: dict[str, list[int]], text: str, device: str
+) -> dict[str, Any]:
+    """What the mutated inputs showed, as plain data.
+
+    `branch` holds the lines of the condition (`test`) and of the arm taken when it is true (`body`). Returns `arms`
+    (which ways were taken: true, false), `difference` (the first between the two versions, None where there is
+    none), `failures` (errors that the original raises itself, by way) and `tried`.
+    """
+    report: dict[str, Any] = {"arms": [False, False], "difference": None, "failures": [None, None], "tried": 0}
+    compiled = [0, 0]
+    start = time.monotonic()
+    for case in record(calls, path, first_line):
+        new = rewritten(case.code, text, path)
+        if new is None or new.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+            continue
+        for name, arguments in mutations(case.arguments):
+            if time.monotonic() - start > SECONDS or report["difference"]:
+                return report
+            report["tried"] += 1
+            with trace_arcs(True) as arcs:
+                was = _run(_function(case, case.code), arguments, case)
+            ways = _ways(arcs.get(path, set()), branch)
+            report["arms"] = [a or b for a, b in zip(report["arms"], ways, strict=True)]
+            now = _run(_function(case, new), arguments, case)
+            found = compare(was["result"], now["result"], exact=True).difference
+            if found is None and was["latent"] is not None:
+                report["failures"] = [
+                    old or (f"{name}: {was['latent']}" if way else None)
+                    for old, way in zip(report["failures"], ways, strict=True)
+                ]
+            elif found is None and any(way and count < COMPILED for way, count in zip(ways, compiled, strict=True)):
+                compiled = [count + way for count, way in zip(compiled, ways, strict=True)]
+                found = _compiled_difference(case, new, arguments, was, device)
+            if found is not None:
+                report["difference"] = f"with {name}, {found}"
+    return report
+
+
+def _compiled_difference(
+    case: Recorded, code: CodeType, arguments: Any, was: dict[str, Any], device: str
+) -> str | None:
+    torch._dynamo.reset()
+    now = _run(torch.compile(_function(case, code), backend="aot_eager"), arguments, case)
+    if was["raised"]:
+        return None if now["raised"] else f"the compiled code does not raise {was['raised']}"
+    found = compare(was["result"], now["result"], exact=False, device=device).difference
+    return found and f"compiled: {found}"
+
+
+def _function(case: Recorded, code: CodeType) -> FunctionType:
+    names = {**case.names, "torch": case.names.get("torch", torch)}
+    cells = tuple(CellType(case.cells[name]) if name in case.cells else CellType() for name in code.co_freevars)
+    return FunctionType(code, names, code.co_name, None, cells)
+
+
+def _run(function: Callable[..., Any], arguments: Any, case: Recorded) -> dict[str, Any]:
+    """Call it on copies; modules among the arguments get their buffers back afterwards."""
+    args, kwargs = _copied(arguments)
+    modules = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.nn.Module)]
+    load.seed_everything(load.SEED)
+    output, raised, latent, state = None, None, None, {}
+    with _restored(modules), torch.inference_mode(case.inference), torch.set_grad_enabled(case.grad):
+        try:
+            output = function(*args, **kwargs)
+        except Exception as error:
+            raised = f"{type(error).__name__}: {error}"
+            latent = None if _is_raised_on_purpose(error.__traceback__) else raised.splitlines()[0]
+        state = {str(n): dict(module.named_buffers()) for n, module in enumerate(modules)}
+        result = snapshot({"output": output, "raised": raised, "arguments": [args, kwargs], "state": state})
+    return {"result": result, "raised": raised, "latent": latent}
+
+
+@contextlib.contextmanager
+def _restored(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
+    owners = [child for module in modules for child in module.modules()]
+    kept = [(owner, dict(vars(owner)), dict(owner._buffers)) for owner in owners]
+    values = [
+        (buffer, buffer.detach().clone()) for *_, buffers in kept for buffer in buffers.values() if buffer is not None
+    ]
+    try:
+        yield
+    finally:
+        for owner, attributes, buffers in kept:
+            vars(owner).clear()
+            vars(owner).update(attributes)
+            owner._buffers.clear()
+            owner._buffers.update(buffers)
+        with torch.no_grad():
+            for buffer, value in values:
+                buffer.copy_(value)
+
+
+def _is_raised_on_purpose(trace: TracebackType | None) -> bool:
+    """Whether the error comes from a `raise` or `assert` of the user's code."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or is_foreign(trace.tb_frame.f_code.co_filename):
+        return False
+    try:
+        tree = ast.parse("".join(linecache.getlines(trace.tb_frame.f_code.co_filename)))
+    except SyntaxError:
+        return False
+    kinds, line = (ast.Raise, ast.Assert), trace.tb_lineno
+    return any(isinstance(node, kinds) and node.lineno <= line <= (node.end_lineno or 0) for node in ast.walk(tree))
+
+
+def _ways(arcs: set[tuple[int, int]], branch: dict[str, list[int]]) -> list[bool]:
+    test, body = (range(first, last + 1) for first, last in (branch["test"], branch["body"]))
+    after = {to for start, to in arcs if start in test and to not in test}
+    return [any(to in body for to in after), any(to not in body for to in after)]

@@ -1,0 +1,241 @@
+"""The repair loop: which form of a fix is kept, what mutated inputs show, what is left as a finding."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from graphfix.apply.repair import Policy, Repair
+from graphfix.model import FixStatus, Target
+from graphfix.rule import Rewrite, Rule, Safety, Site
+from graphfix.scan.dynamic import Options
+
+pytestmark = pytest.mark.torch
+
+HEAD = "import torch\nimport graphfix\n\n\n"
+
+
+class KeepBody(Rule):
+    """Replaces an `if` by its body: right only where the condition is always true."""
+
+    code, name, title = "XX201", "keep-body", "keep the body"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0170"})
+    cases = ()
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        branch = site.enclosing(ast.If)
+        return None if branch is None else site.replace(branch, "{body}\n", body=branch.body)
+
+
+class Where(Rule):
+    """`if c: y = a` / `else: y = b` becomes `y = torch.where(c, a, b)`."""
+
+    code, name, title = "XX202", "where", "choose with where"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0170"})
+    cases = ()
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        branch = site.enclosing(ast.If)
+        if branch is None or len(branch.body) != 1 or len(branch.orelse) != 1:
+            return None
+        yes, no = branch.body[0], branch.orelse[0]
+        if not (isinstance(yes, ast.Assign) and isinstance(no, ast.Assign)):
+            return None
+        template = "{name} = {torch}.where({test}, {yes}, {no})\n"
+        return site.replace(branch, template, name=yes.targets[0], test=branch.test, yes=yes.value, no=no.value)
+
+
+class DualWhere(Where):
+    """The same, with the original left for eager where the direct form is not proven."""
+
+    code, name = "XX203", "dual-where"
+    dual = True
+
+
+def repaired(tmp_path: Path, function: str, calls: str, rule: Rule) -> tuple[Repair, str]:
+    """The finished repair of one target, and the new text of its file."""
+    path = tmp_path / "model.py"
+    path.write_text(f"{HEAD}{function}\n\n@graphfix.target\ndef t():\n    yield from [{calls}]\n")
+    repair = Repair(Options([rule], device="cpu"), Policy((tmp_path,), "aot_eager"), lambda *_: None)
+    repair.run([Target(f"{path}::t", "t")])
+    return repair, repair.sources.module(str(path)).text
+
+
+CHOOSE = """def f(x, c):
+    if (c > 0).any():
+        y = x * 2
+    else:
+        y = x - 1
+    return y + 1
+"""
+
+
+def test_a_way_that_no_call_takes_is_tried_with_other_inputs(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, CHOOSE, "graphfix.Call(f, torch.ones(3), torch.ones(3))", Where())
+    assert "torch.where((c > 0).any(), x * 2, x - 1)" in text
+    (kept,) = repair.kept
+    assert kept.arm is not None
+    assert (kept.arm.reached, kept.arm.mutated) == ((True, True), (False, True))
+
+
+def test_a_fix_that_is_wrong_on_the_other_way_is_rejected(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, CHOOSE, "graphfix.Call(f, torch.ones(3), torch.ones(3))", KeepBody())
+    assert not repair.kept
+    assert "if (c > 0).any():" in text
+    (dropped,) = repair.dropped
+    assert dropped.status is FixStatus.REJECTED
+    assert dropped.reason.startswith("with input 2: zero, ")
+
+
+TYPES = """def f(x, c):
+    if c.sum() > 0:
+        y = x.double()
+    else:
+        y = x * 2
+    return y
+"""
+
+
+@pytest.mark.parametrize("rule", [Where(), DualWhere()], ids=["direct", "dual"])
+def test_what_changes_eager_on_another_input_is_rejected_in_both_forms(tmp_path: Path, rule: Rule) -> None:
+    repair, text = repaired(tmp_path, TYPES, "graphfix.Call(f, torch.ones(3), torch.ones(3))", rule)
+    assert not repair.kept
+    assert "where" not in text
+
+
+ALIAS = """def f(x, c):
+    if c.sum() > 0:
+        y = x
+    else:
+        y = x * 2
+    return y + 0
+"""
+
+UNREACHED = """def f(x):
+    if torch.eye(3).sum() > 2:
+        y = x * 2
+    else:
+        y = x - 1
+    return y + 1
+"""
+
+
+def test_an_unseen_way_takes_the_dual_form(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, UNREACHED, "graphfix.Call(f, torch.ones(3))", DualWhere())
+    assert (
+        "    if torch.compiler.is_compiling():\n"
+        "        y = torch.where(torch.eye(3).sum() > 2, x * 2, x - 1)\n"
+        "    elif torch.eye(3).sum() > 2:\n"
+        "        y = x * 2\n"
+        "    else:\n"
+        "        y = x - 1\n"
+    ) in text
+    (kept,) = repair.kept
+    assert kept.record.safety is Safety.EXACT
+    assert kept.arm is not None
+    assert kept.arm.reached == (True, False)
+
+
+def test_without_a_dual_form_an_unseen_way_is_said(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, UNREACHED, "graphfix.Call(f, torch.ones(3))", Where())
+    assert "y = torch.where(torch.eye(3).sum() > 2, x * 2, x - 1)" in text
+    assert repair.kept[0].arm is not None
+    assert repair.kept[0].arm.reached == (True, False)
+
+
+LATENT = """def f(x, c):
+    if c.sum() > 0:
+        y = x * 2
+    else:
+        y = x @ torch.ones(5)
+    return y
+"""
+
+
+class Both(Where):
+    """`y = a if condition else b`, left as it is for eager; compiled code always takes the first way."""
+
+    code, name = "XX204", "both"
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        branch = site.enclosing(ast.If)
+        if branch is None:
+            return None
+        test = "if {torch}.compiler.is_compiling() or {test}:\n    {body}\nelse:\n    {orelse}\n"
+        return site.replace(branch, test, test=branch.test, body=branch.body, orelse=branch.orelse)
+
+
+def test_a_way_that_fails_in_the_original_too_is_a_finding(tmp_path: Path) -> None:
+    repair, _ = repaired(tmp_path, LATENT, "graphfix.Call(f, torch.ones(3), torch.ones(3))", Both())
+    assert len(repair.kept) == 1
+    (finding,) = repair.findings
+    assert "fails, before and after the fix" in finding.message
+    assert "RuntimeError" in finding.message
+
+
+RAISES = """def f(x, c):
+    if c.sum() < 0:
+        raise ValueError("negative")
+    return x * 2
+"""
+
+
+class Drop(Rule):
+    """Takes a guard away where code is compiled: compiled code would go on in silence."""
+
+    code, name, title = "XX205", "drop", "drop the guard"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0170"})
+    cases = ()
+    template = "if not {torch}.compiler.is_compiling() and {test}:\n    {body}\n"
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        branch = site.enclosing(ast.If)
+        return None if branch is None else site.replace(branch, self.template, test=branch.test, body=branch.body)
+
+
+class Guard(Drop):
+    """Asserts on the device what the guard asked; eager keeps its exception."""
+
+    code, name = "XX206", "guard"
+    dual = True
+    template = "{torch}._assert_async(~({test}), 'graphfix: c.sum() < 0')\n"
+
+
+def test_a_guard_that_compiled_code_loses_is_missed(tmp_path: Path) -> None:
+    repair, _ = repaired(tmp_path, RAISES, "graphfix.Call(f, torch.ones(3), torch.ones(3))", Drop())
+    assert not repair.kept
+    assert "the compiled code does not raise ValueError: negative" in repair.dropped[0].reason
+
+
+def test_a_violated_assumption_raises_under_compile(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, RAISES, "graphfix.Call(f, torch.ones(3), torch.ones(3))", Guard())
+    assert [record.status for record in repair.dropped] == [FixStatus.REJECTED]  # the direct form: another exception
+    assert (
+        "    if torch.compiler.is_compiling():\n"
+        "        torch._assert_async(~(c.sum() < 0), 'graphfix: c.sum() < 0')\n"
+        "    elif c.sum() < 0:\n"
+        '        raise ValueError("negative")\n'
+    ) in text
+    (kept,) = repair.kept
+    assert kept.arm is not None
+    assert kept.arm.mutated == (True, False)
+    call = "import sys, torch, model; torch.compile(model.f, backend=sys.argv[1])(torch.ones(3), -torch.ones(3))"
+    (tmp_path / "model.py").write_text(text)
+    for backend in ("eager", "aot_eager"):
+        done = subprocess.run(
+            [sys.executable, "-c", call, backend],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert "graphfix: c.sum() < 0" in done.stderr.splitlines()[-1]
