@@ -11,7 +11,7 @@ export TORCH MADE_FOR
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help test check demo bench clean outdated
+.PHONY: help test check demo models bench clean outdated
 .SILENT:
 
 help: ## list these commands
@@ -19,7 +19,7 @@ help: ## list these commands
 
 test: .venv/dev.stamp ## set everything up, then run the tests
 	echo "==> running the tests"
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/dev.stamp ## lint, formatting, types and import contracts
 	failed=; \
@@ -33,6 +33,9 @@ demo: .venv/dev.stamp ## install chatterbox, find its graph breaks, repair them,
 	echo "==> preparing chatterbox (some minutes the first time)"
 	.venv/bin/python examples/chatterbox/install.py
 	.venv/bin/python examples/chatterbox/demo.py
+
+models: .venv/dev.stamp ## install the versions of transformers that the model tests use
+	.venv/bin/python examples/huggingface/install.py
 
 bench: .venv/dev.stamp ## time a scan beside a bare torch._dynamo.explain (some minutes)
 	.venv/bin/python tests/bench_scan.py

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -94,7 +95,8 @@ def scan(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only explain the first call of each target.")] = False,
     trace: Annotated[
-        Path | None, typer.Option(help="Read the breaks from a log of TORCH_LOGS=graph_breaks.", show_default=False)
+        Path | None,
+        typer.Option(help="Read a log of TORCH_LOGS=graph_breaks, or a TORCH_TRACE folder.", show_default=False),
     ] = None,
     debug: Debug = False,
 ) -> None:
@@ -115,7 +117,12 @@ def apply(
     select: Select = None,
     ignore: Ignore = None,
     unsafe: Unsafe = False,
+    jobs: Jobs = 1,
     timeout: Timeout = 600.0,
+    max_fixes: Annotated[int | None, typer.Option(min=1, help="Stop after so many fixes.", show_default=False)] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.0, help="Try no further fix after so many seconds.", show_default=False)
+    ] = None,
     device: DeviceOption = None,
     backend: Backend = None,
     scope: Scope = None,
@@ -126,13 +133,17 @@ def apply(
         Path | None, typer.Option(help="Write the fixed files to an overlay folder.", show_default=False)
     ] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="Edit files outside the project as well.")] = False,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Write even where git has changes that are not committed.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Fix breaks and prove each fix. Of paths: only the fixes that are exact by construction."""
     from graphfix.commands.apply import Sink, apply
 
-    found = settings.load(select, ignore, scope, unsafe, device=device, timeout=timeout, backend=backend)
-    _finish(apply(where or [], found, Sink(diff, check, patch, overlay, in_place)), format, output)
+    found = settings.load(select, ignore, scope, unsafe, device=device, timeout=timeout, jobs=jobs, backend=backend)
+    sink = Sink(diff, check, patch, overlay, in_place, allow_dirty)
+    _finish(apply(where or [], found, sink, max_fixes, budget), format, output)
 
 
 @app.command()
@@ -173,17 +184,20 @@ def bench(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
 )
 def run(
-    script: Annotated[str, typer.Argument(metavar="SCRIPT [ARGS]...", show_default=False)],
-    arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    program: Annotated[list[str], typer.Argument(metavar="SCRIPT|-m MODULE [ARGS]...", show_default=False)],
     format: FormatOption = Format.text,
     output: Output = None,
     overlay: Annotated[Path | None, typer.Option(help="Run with the fixes of an overlay.", show_default=False)] = None,
     debug: Debug = False,
 ) -> None:
-    """Run your own program and report the breaks of every torch.compile in it, on stderr or in --output."""
+    """Run your own program and report the breaks of every torch.compile in it, on stderr or in --output.
+
+    All that follows SCRIPT or -m MODULE is the program's own. SIGUSR1 asks for the report so far.
+    """
     from graphfix.commands.run import run
 
-    _finish(run(script, arguments or [], settings.load(), overlay), format, output, to_stderr=True)
+    write = functools.partial(_print, format=format, output=output, stream=sys.stderr)
+    raise typer.Exit(run(program, settings.load(), overlay, output, write))
 
 
 @app.command()
@@ -210,22 +224,30 @@ def undo(debug: Debug = False) -> None:
     """Take the last apply back."""
     from graphfix.commands.apply import undo
 
-    for path in undo(settings.load().root):
+    restored = undo(settings.load().root)
+    for path in restored:
         typer.echo(f"restored {path}")
+    if not restored:
+        typer.echo("all files are as they were; nothing had to be restored")
 
 
-def _finish(outcome: Outcome, format: Format, output: Path | None, to_stderr: bool = False) -> None:
+def _finish(outcome: Outcome, format: Format, output: Path | None) -> None:
     """Print the outcome and leave with its exit code."""
-    stream = sys.stderr if to_stderr or outcome.patch is not None else sys.stdout
     if outcome.patch is not None:
-        sys.stdout.write(outcome.patch)
+        sys.stdout.buffer.write(outcome.patch)  # each file's part is in that file's own encoding
+        sys.stdout.buffer.flush()
+    _print(outcome, format, output, sys.stdout if outcome.patch is None else sys.stderr)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _print(outcome: Outcome, format: Format, output: Path | None, stream: TextIO) -> None:
+    """Write the report to `output`, or else to `stream`."""
     text = outcome.render(format.value, color=stream.isatty() and output is None and "NO_COLOR" not in os.environ)
     if output is None:
         stream.write(text)
         stream.flush()
     else:
         write_text(output, text)
-    raise typer.Exit(outcome.exit_code)
 
 
 def main() -> None:

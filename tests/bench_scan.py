@@ -1,12 +1,13 @@
 """What a scan costs: `graphfix scan --quick` beside a bare `torch._dynamo.explain`, and where the default scan goes.
 
-Run by `make bench`, or with targets of your own: `python tests/bench_scan.py FILE.py::NAME…`. Each figure is the wall time
-of whole processes, start included: the median of some rounds in which the kinds take turns.
+Run by `make bench`, or with targets of your own: `python tests/bench_scan.py FILE.py::NAME…`. Each figure is the wall
+time of whole processes, start included: the median of some rounds in which the kinds take turns.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import statistics
 import subprocess
@@ -19,7 +20,7 @@ from graphfix.scan.dynamic import Options, observe, scan_job
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
-TARGETS = ["examples/breaks.py::masked"]
+TARGETS = ["examples/breaks.py::scalar"]
 CHATTERBOX = ["examples/chatterbox/targets.py::estimator", "examples/chatterbox/targets.py::flow"]
 
 BARE = """
@@ -51,7 +52,7 @@ def steps(target: Target) -> dict[str, float]:
     observe([scan_job(target, options)], options, lambda step: marks.append((step, time.perf_counter())))
     marks.append(("", time.perf_counter()))
     found: dict[str, float] = {}
-    for (step, start), (_, end) in zip(marks, marks[1:], strict=False):
+    for (step, start), (_, end) in itertools.pairwise(marks):
         found[step] = found.get(step, 0.0) + end - start
     return found
 

@@ -183,13 +183,12 @@ class Repair:
         place = trial.site.location
         form = " in its dual form" if trial.fix and trial.fix.dual else ""
         self._progress(target.name, f"proving {trial.rule.code}{form} at {Path(place.path).name}:{place.line}")
-        after, against = self._run_step(target, original, trial)
+        after, against = self._run_step(target, original, state, trial)
         if against is None:
             seen = self._witness(target, state, trial)
             against = seen.difference if seen else None
             if against is None:
-                one_sided = seen is not None and not all(seen.arm.reached)
-                if one_sided and not trial.place.dual and trial.as_dual().fix is not None:
+                if seen is not None and seen.one_sided and not trial.place.dual and trial.as_dual().fix is not None:
                     dual = self._prove(target, original, state, trial.as_dual())
                     if dual is not None:
                         return dual
@@ -197,23 +196,25 @@ class Repair:
         self._drop(trial, FixStatus.REJECTED, against)
         return None
 
-    def _run_step(self, target: Target, original: Reference, trial: Trial) -> tuple[Observation, str | None]:
+    def _run_step(
+        self, target: Target, original: Reference, state: Observation, trial: Trial
+    ) -> tuple[Observation, str | None]:
         """What the target shows with the fix, and what speaks against it."""
         sources = self._with(trial)
         step = STEP_BACKEND if self._policy.backend != "eager" else "eager"
         after = run_patched(target, sources, original, step, self._options, self._tell(target))
         found = verdict(target, original.observation, after, sources, step, self._options)
-        return after, objection(found, trial.site, after.sites(sources, self._options.rules), sources)
+        before = state.sites(self.sources, self._options.rules)
+        return after, objection(found, trial.site, before, after.sites(sources, self._options.rules), sources)
 
     def _witness(self, target: Target, state: Observation, trial: Trial) -> Witness | None:
-        """How the branch that the fix rewrites was taken, None where it rewrites none or keeps eager as it is."""
+        """What mutated inputs show of the fix, None where it leaves eager as it is by construction."""
         fix = trial.fix
-        if fix is None or fix.branch is None or (fix.safety is Safety.EXACT and not fix.dual):
+        if fix is None or (fix.safety is Safety.EXACT and not fix.dual):
             return None
-        arm = arm_of(fix.branch, self.sources, state.arcs)
-        if all(arm.reached):
-            return Witness(arm)
-        return witness(target, fix, arm, self.sources, self._with(trial), self._options, self._tell(target))
+        arm = arm_of(fix.branch, self.sources, state.arcs) if fix.branch else None
+        sources = (self.sources, self._with(trial))
+        return witness(target, fix, trial.place, arm, sources, self._options, self._tell(target))
 
     def _with(self, trial: Trial) -> Sources:
         assert trial.fix is not None

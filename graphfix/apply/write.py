@@ -2,153 +2,142 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
-import json
 import os
-import re
-import shutil
-import tempfile
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from functools import partial
 from pathlib import Path
 
-from graphfix.errors import WriteError
-from graphfix.source.text import read
-
-FOLDER = ".graphfix"
-_JOURNAL = "undo.json"
-_KEPT = re.compile(r"[0-9a-f]{64}")
+from graphfix.apply.exchange import exchange, refuse_read_only
+from graphfix.apply.journal import FOLDER, Change, Entry, Journal, opened
+from graphfix.errors import SourceError, WriteError
+from graphfix.source.text import decode
 
 
-def write_files(texts: Mapping[str, str], root: Path) -> list[str]:
+def write_files(
+    journal: Journal, texts: Mapping[str, str], originals: Mapping[str, str], scope: Sequence[Path]
+) -> list[str]:
     """Replace each file by its new text; returns the paths written.
 
-    The originals are first kept under `root/.graphfix`, so that `undo` can restore them whatever happens next. Each
-    file is written beside its place, synced and renamed over it; owner, mode, encoding, BOM and line endings stay.
-    Raises WriteError, with every file as it was.
+    `originals` holds the texts that the new ones were made from. The owner, mode, encoding, BOM and line endings of a
+    file stay; a link stays a link to the file it names. Raises WriteError (SourceError for a character that a file's
+    encoding lacks), with every file as it was: where one is outside the scope, read-only or no longer the original,
+    where an earlier write was cut short, or where the disk is full.
     """
-    data = {Path(os.path.realpath(path)): read(path).encode(text) for path, text in texts.items()}
-    journal = root / FOLDER
+    refuse_half_done(journal)
     try:
-        originals = {path: path.read_bytes() for path in data}
-        before = (journal / _JOURNAL).read_bytes() if (journal / _JOURNAL).is_file() else None
-        _write_journal(journal, originals, data)
+        changes = [_change(path, text, originals.get(path), scope) for path, text in texts.items()]
+        changes = [change for change in changes if change.now != change.was]
+        if not changes:
+            return []
+        for change in changes:
+            refuse_read_only(change.path)
+        record = journal.begin(changes)
     except OSError as error:
-        raise WriteError(f"{error.filename}: {error.strerror}; nothing was changed.") from None
+        journal.tidy()
+        raise WriteError(f"{error.filename or journal.folder}: {error.strerror}; nothing was changed.") from None
     try:
-        _replace_all(data)
-    except WriteError:
-        _put_back(journal / _JOURNAL, before)
-        raise
-    _forget_all_but(journal, {_hash(original) for original in originals.values()})
-    return [str(path) for path in data]
-
-
-def _replace_all(data: Mapping[Path, bytes]) -> None:
-    """Give every file its new content. Raises WriteError, with every file as it was."""
-    originals: dict[Path, bytes] = {}
-    staged: dict[Path, Path] = {}
-    path = Path()
-    try:
-        for path, content in data.items():
-            staged[path] = _stage(path, content)
-        for path, temporary in staged.items():
-            original = path.read_bytes()
-            os.replace(temporary, path)
-            originals[path] = original
-    except OSError as error:
-        for done, original in originals.items():
-            os.replace(_stage(done, original), done)
-        raise WriteError(f"{path}: {error.strerror}; nothing was changed.") from None
+        exchange(changes, record, journal.folder, partial(os.replace, journal.pending, journal.last))
     finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
+        settle(journal)
+    return [str(change.path) for change in changes]
 
 
-def _stage(path: Path, content: bytes) -> Path:
-    """A synced file beside `path` with its owner and mode and the new content."""
-    if not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, "it is read-only", str(path))
-    handle, name = tempfile.mkstemp(prefix=".graphfix-", dir=path.parent)
+def _change(path: str, text: str, original: str | None, scope: Sequence[Path]) -> Change:
+    real = Path(os.path.realpath(path))
+    if not lies_in(real, scope):
+        raise WriteError(f"{real} lies outside the scope; nothing was written, name it with --scope.")
+    if any(folder.is_file() for folder in real.parents):
+        raise WriteError(f"{real} lies in an archive; nothing was written, take its fixes with --overlay.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        owner = path.stat()
-        if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-            with contextlib.suppress(PermissionError):
-                os.chown(name, owner.st_uid, owner.st_gid)
-        shutil.copymode(path, name)
-    except OSError:
-        os.unlink(name)
-        raise
-    return Path(name)
+        data = real.read_bytes()
+        before = decode(data, str(real))
+    except (FileNotFoundError, SourceError):
+        before = None
+    if before is None or before.text != (before.text if original is None else original):
+        raise WriteError(f"{real} was changed while it was worked on; nothing was written, run graphfix apply again.")
+    return Change(real, data, before.encode(text))
 
 
-def _write_journal(journal: Path, originals: Mapping[Path, bytes], data: Mapping[Path, bytes]) -> None:
-    """Keep the originals, named by their hashes, and say what is about to be written."""
-    journal.mkdir(parents=True, exist_ok=True)
-    (journal / ".gitignore").write_text("*\n")
-    entries = []
-    for path, content in data.items():
-        was = _hash(originals[path])
-        (journal / was).write_bytes(originals[path])
-        entries.append({"path": str(path), "was": was, "is": _hash(content)})
-    record = {"time": time.strftime("%Y-%m-%dT%H:%M:%S"), "files": entries}
-    _put_back(journal / _JOURNAL, json.dumps(record, indent=2).encode())
+def lies_in(path: Path, scope: Sequence[Path]) -> bool:
+    """Whether a file, links followed, is one of the files or in one of the folders that may be rewritten."""
+    real, roots = path.resolve(), [root.resolve() for root in scope]
+    return any(real == root or root in real.parents for root in roots)
 
 
-def _put_back(path: Path, content: bytes | None) -> None:
-    """Give a journal its content in one step; None removes it."""
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+class Rest(Enum):
+    """What an earlier write that was cut short had done."""
+
+    NONE = "there is no such write"
+    NOTHING = "it had not replaced a file, and is forgotten"
+    ALL = "it had replaced every file, and counts as done"
+    SOME = "some files are new, some are old"
 
 
-def _forget_all_but(journal: Path, needed: Collection[str]) -> None:
-    """Remove the kept originals that nothing needs any more."""
-    for kept in journal.iterdir():
-        if _KEPT.fullmatch(kept.name) and kept.name not in needed:
-            kept.unlink()
+def settle(journal: Journal) -> Rest:
+    """End a write that was cut short before its first file or after its last, and clean up after any."""
+    rest = Rest.NONE
+    if journal.pending.is_file():
+        record = journal.read(journal.pending)
+        new = [entry.found == entry.now for entry in record.entries]
+        rest = Rest.ALL if all(new) else Rest.SOME if any(new) else Rest.NOTHING
+        journal.sweep(record)
+    if rest is Rest.ALL:
+        os.replace(journal.pending, journal.last)
+    elif rest is Rest.NOTHING:
+        journal.pending.unlink()
+    journal.tidy()
+    return rest
 
 
-def _entries(journal: Path) -> list[dict[str, str]]:
-    try:
-        files: list[dict[str, str]] = json.loads((journal / _JOURNAL).read_text(encoding="utf-8"))["files"]
-        return files
-    except (OSError, ValueError, KeyError, TypeError):
-        raise WriteError(f"{journal / _JOURNAL} cannot be read; restore the files by hand from {journal}.") from None
+def refuse_half_done(journal: Journal) -> None:
+    """Raises WriteError where an earlier write left some files new and some old."""
+    if settle(journal) is Rest.SOME:
+        raise WriteError("an earlier apply was cut short between two files; run graphfix undo first.")
 
 
 def undo(root: Path) -> list[str]:
-    """Restore the files of the last write; returns their paths.
+    """Restore the files of the last write, also of one that was cut short; returns the paths of those it changed.
 
-    Raises WriteError where there is nothing to take back, or a file was edited since.
+    Raises WriteError, with every file as it was, where there is nothing to take back, or a file was edited since.
     """
-    journal = root / FOLDER
-    if not (journal / _JOURNAL).is_file():
-        raise WriteError(f"there is nothing to undo under {root}; graphfix apply has written nothing here.")
-    entries = _entries(journal)
-    restored = {}
-    for entry in entries:
-        path, kept = Path(entry["path"]), journal / entry["was"]
-        if not path.is_file() or _hash(path.read_bytes()) not in (entry["was"], entry["is"]):
-            raise WriteError(f"{path} was changed after graphfix wrote it; restore it by hand from {kept}.")
-        if not kept.is_file() or _hash(kept.read_bytes()) != entry["was"]:
-            raise WriteError(f"{kept} is missing or damaged; restore {path} by other means.")
-        if _hash(path.read_bytes()) != entry["was"]:
-            restored[path] = kept.read_bytes()
-    _replace_all(restored)
-    (journal / _JOURNAL).unlink()
-    _forget_all_but(journal, ())
-    return [entry["path"] for entry in entries]
+    if not (root / FOLDER).is_dir():
+        raise _nothing_to_undo(root)
+    with opened(root) as journal:
+        rest = settle(journal)
+        if rest is Rest.NOTHING:
+            return []
+        file = journal.pending if rest is Rest.SOME else journal.last
+        if not file.is_file():
+            raise _nothing_to_undo(root)
+        return _take_back(journal, file)
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _take_back(journal: Journal, file: Path) -> list[str]:
+    record = journal.read(file)
+    changes = [change for entry in record.entries if (change := _reverse(journal, entry)) is not None]
+    journal.sweep(record)
+    try:
+        for change in changes:
+            refuse_read_only(change.path)
+        exchange(changes, record, journal.folder, partial(os.replace, file, journal.undone))
+    except OSError as error:
+        raise WriteError(f"{error.filename or journal.folder}: {error.strerror}; nothing was changed.") from None
+    journal.tidy()
+    return [str(change.path) for change in changes]
+
+
+def _reverse(journal: Journal, entry: Entry) -> Change | None:
+    """The change that restores a file, None for one that is as it was. Raises WriteError."""
+    original = journal.kept(entry)
+    found = entry.found
+    if found == entry.was:
+        return None
+    if found != entry.now:
+        kept = journal.folder / entry.was
+        raise WriteError(f"{entry.path} was changed after graphfix wrote it; restore it by hand from {kept}.")
+    return Change(entry.path, entry.path.read_bytes(), original)
+
+
+def _nothing_to_undo(root: Path) -> WriteError:
+    return WriteError(f"there is nothing to undo under {root}; graphfix apply has written nothing here.")

@@ -16,7 +16,7 @@ class Outcome:
 
     report: Report
     exit_code: int
-    patch: str | None = None
+    patch: bytes | None = None
 
     def render(self, format: str, color: bool) -> str:
         """The report in the format asked for."""
@@ -34,8 +34,13 @@ def exit_code(report: Report) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a report. Raises WriteError."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a report or patch. Raises WriteError."""
     try:
-        path.write_text(text, encoding="utf-8", newline="")
+        path.write_bytes(content)
     except OSError as error:
         raise WriteError(f"{path} cannot be written: {error.strerror}; name a place that can be.") from None

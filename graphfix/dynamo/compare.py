@@ -41,7 +41,7 @@ class Leaf:
 
 
 def snapshot(value: Any, _seen: frozenset[int] = frozenset()) -> Any:
-    """`value` as a tree of dicts, lists, CPU tensors and leaves that outlives the process.
+    """`value` as a tree of dicts, lists, tuples, CPU tensors and leaves that outlives the process.
 
     Objects of unknown type are taken apart into their attributes; one that contains itself is cut there.
     """
@@ -54,14 +54,21 @@ def snapshot(value: Any, _seen: frozenset[int] = frozenset()) -> Any:
         return Leaf(type(value).__name__, "…")
     seen = _seen | {id(value)}
     if isinstance(value, Mapping):
-        return {f"[{key!r}]": snapshot(item, seen) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+        kind = {} if type(value) is dict else _class(value)
+        return kind | {f"[{key!r}]": snapshot(item, seen) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(snapshot(item, seen) for item in value)
+    if isinstance(value, list | set | frozenset):
         return [snapshot(item, seen) for item in value]
     if type(value).__module__ == "numpy" and hasattr(value, "tobytes"):
         return Leaf(f"numpy.{value.dtype}{value.shape}", value.tobytes())
     if isinstance(value, torch.nn.Module) or not hasattr(value, "__dict__"):
         return Leaf(type(value).__name__, None)
-    return {f".{key}": snapshot(item, seen) for key, item in vars(value).items()}
+    return _class(value) | {f".{key}": snapshot(item, seen) for key, item in vars(value).items()}
+
+
+def _class(value: Any) -> dict[str, Any]:
+    return {" class": Leaf("class", f"{type(value).__module__}.{type(value).__qualname__}")}
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:

@@ -7,6 +7,7 @@ import inspect
 import os
 import random
 import sys
+import zlib
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -28,7 +29,7 @@ def find_function(module: str | None, path: str | None, name: str) -> Callable[[
     """The target function `name` of a file or an importable module. Raises NotATarget where it is missing."""
     if path is not None:
         sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-        loaded = load_file(f"graphfix_target_{abs(hash(path))}", path)
+        loaded = load_file(f"graphfix_target_{zlib.crc32(path.encode())}", path)  # the same name in every process
     else:
         assert module is not None
         loaded = importlib.import_module(module)

@@ -18,12 +18,13 @@ from types import CellType, CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from graphfix.dynamo import capture, load
 from graphfix.dynamo.arcs import is_foreign, trace_arcs
 from graphfix.dynamo.compare import compare, snapshot
 from graphfix.dynamo.mutate import copied, mutations
+from graphfix.dynamo.record import gradients_of, random_states, state_of
 from graphfix.model import Call
 
 RECORDED = 2
@@ -44,6 +45,7 @@ class Recorded:
     arguments: tuple[list[Any], dict[str, Any]]
     grad: bool
     inference: bool
+    gradients: bool
 
 
 def record(calls: Sequence[Call], path: str, first_line: int) -> list[Recorded]:
@@ -53,7 +55,7 @@ def record(calls: Sequence[Call], path: str, first_line: int) -> list[Recorded]:
     def on_call(frame: FrameType, event: str, arg: Any) -> None:
         code = frame.f_code
         if code.co_firstlineno == first_line and code.co_filename == path and len(found) < RECORDED:
-            found.append(_recorded(frame))
+            found.append(_recorded(frame, call.grad))
 
     for call in calls:
         args, kwargs = capture.copy_arguments(call)
@@ -68,7 +70,7 @@ def record(calls: Sequence[Call], path: str, first_line: int) -> list[Recorded]:
     return found
 
 
-def _recorded(frame: FrameType) -> Recorded:
+def _recorded(frame: FrameType, gradients: bool) -> Recorded:
     code, local = frame.f_code, frame.f_locals
     plain = code.co_varnames[: code.co_argcount]
     only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -78,7 +80,7 @@ def _recorded(frame: FrameType) -> Recorded:
     arguments = ([*(local[name] for name in plain), *more], {**{name: local[name] for name in only}, **named})
     cells = {name: local[name] for name in code.co_freevars if name in local}
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-    return Recorded(code, frame.f_globals, cells, _copied(arguments), grad, inference)
+    return Recorded(code, frame.f_globals, cells, _copied(arguments), grad, inference, gradients)
 
 
 def _copied(arguments: Any) -> Any:
@@ -101,11 +103,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def probe(
-    calls: Sequence[Call], path: str, first_line: int, branch: dict[str, list[int]], text: str, device: str
+    calls: Sequence[Call], path: str, first_line: int, branch: dict[str, list[int]] | None, text: str, device: str
 ) -> dict[str, Any]:
     """What the mutated inputs showed, as plain data.
 
-    `branch` holds the lines of the condition (`test`) and of the arm taken when it is true (`body`). Returns `arms`
+    `branch` holds the lines of the condition (`test`) and of the arm taken when it is true (`body`); None where the
+    fix rewrites no branch. Returns `arms`
     (which ways were taken: true, false), `difference` (the first between the two versions, None where there is
     none), `failures` (errors that the original raises itself, by way) and `tried`.
     """
@@ -125,7 +128,7 @@ def probe(
             ways = _ways(arcs.get(path, set()), branch)
             report["arms"] = [a or b for a, b in zip(report["arms"], ways, strict=True)]
             now = _run(_function(case, new), arguments, case)
-            found = compare(was["result"], now["result"], exact=True).difference
+            found = _eager_difference(was, now)
             if found is None and was["latent"] is not None:
                 report["failures"] = [
                     old or (f"{name}: {was['latent']}" if way else None)
@@ -137,6 +140,13 @@ def probe(
             if found is not None:
                 report["difference"] = f"with {name}, {found}"
     return report
+
+
+def _eager_difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
+    if was["latent"] is not None:  # where the original breaks off in the middle, only that counts
+        return None if was["raised"] == now["raised"] else f"raises {now['raised']}, raised {was['raised']}"
+    found = compare(was["result"], now["result"], exact=True).difference
+    return found or ("other random numbers were drawn" if was["drawn"] != now["drawn"] else None)
 
 
 def _compiled_difference(
@@ -161,16 +171,25 @@ def _run(function: Callable[..., Any], arguments: Any, case: Recorded) -> dict[s
     args, kwargs = _copied(arguments)
     modules = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.nn.Module)]
     load.seed_everything(load.SEED)
-    output, raised, latent, state = None, None, None, {}
+    output, raised, latent, gradients = None, None, None, dict[str, Any]()
     with _restored(modules), torch.inference_mode(case.inference), torch.set_grad_enabled(case.grad):
         try:
             output = function(*args, **kwargs)
+            if case.gradients and _is_finite(output):
+                gradients = gradients_of(output, (args, kwargs), modules)
         except Exception as error:
             raised = f"{type(error).__name__}: {error}"
             latent = None if _is_raised_on_purpose(error.__traceback__) else raised.splitlines()[0]
-        state = {str(n): dict(module.named_buffers()) for n, module in enumerate(modules)}
-        result = snapshot({"output": output, "raised": raised, "arguments": [args, kwargs], "state": state})
-    return {"result": result, "raised": raised, "latent": latent}
+        result = snapshot({"output": output, "raised": raised, "arguments": [args, kwargs], "gradients": gradients})
+        result |= {"state": state_of(modules)}
+        drawn = random_states()
+    return {"result": result, "drawn": drawn, "raised": raised, "latent": latent}
+
+
+def _is_finite(output: Any) -> bool:
+    """Gradients of what is not finite depend on the formula, not on the function."""
+    tensors = (leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point())
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
 @contextlib.contextmanager
@@ -207,7 +226,9 @@ def _is_raised_on_purpose(trace: TracebackType | None) -> bool:
     return any(isinstance(node, kinds) and node.lineno <= line <= (node.end_lineno or 0) for node in ast.walk(tree))
 
 
-def _ways(arcs: set[tuple[int, int]], branch: dict[str, list[int]]) -> list[bool]:
+def _ways(arcs: set[tuple[int, int]], branch: dict[str, list[int]] | None) -> list[bool]:
+    if branch is None:  # nothing to tell apart: all counts as one way
+        return [True, False]
     test, body = (range(first, last + 1) for first, last in (branch["test"], branch["body"]))
     after = {to for start, to in arcs if start in test and to not in test}
     return [any(to in body for to in after), any(to not in body for to in after)]

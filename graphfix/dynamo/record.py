@@ -13,7 +13,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from graphfix.dynamo.capture import copy_arguments
-from graphfix.dynamo.compare import digest, snapshot
+from graphfix.dynamo.compare import compare, digest, snapshot
 from graphfix.dynamo.load import SEED, seed_everything
 from graphfix.model import Call
 
@@ -29,8 +29,8 @@ def record_calls(
     """Run every call in order, through what `runner` makes of it, each with the same seed.
 
     Returns one dict a call: `result` (output or exception, arguments afterwards, gradients where the call asks for
-    them; as snapshots), `state` and `parameters` (of all modules that the call reaches), `rng` (the random states)
-    and `aliases` (which outputs share memory with which arguments), all after the call. An exception is a result;
+    them; as snapshots), `state` and `parameters` (of all that the call reaches), `rng` (the random states), `modes`
+    (of torch) and `aliases` (which outputs share memory with what), all after the call. An exception is a result;
     `on_error` sees it too.
     """
     return [_record(call, runner(call), SEED + index, on_error) for index, call in enumerate(calls)]
@@ -45,15 +45,16 @@ def _record(
     raised: dict[str, Any] = {}
     output: Any = None
     gradients: dict[str, Any] = {}
+    before, around = (torch.is_grad_enabled(), torch.get_default_dtype()), snapshot(_around(call.fn))
     try:
         output = function(*args, **kwargs)
         aliases = _aliases(output, (args, kwargs))
         if call.grad:
-            gradients = _gradients(output, (args, kwargs), modules)
+            gradients = gradients_of(output, (args, kwargs), modules)
     except Exception as error:
         raised, aliases = {"exception": f"{type(error).__name__}: {error}"}, []
         on_error(error)
-    return {
+    recorded = {
         "result": {
             "output": snapshot(output),
             "exception": snapshot(raised),
@@ -61,11 +62,15 @@ def _record(
             "gradients": snapshot(gradients),
         },
         "exception": raised.get("exception"),
-        "state": _state(modules),
+        "state": state_of(modules) | {"changed": _changed(around, snapshot(_around(call.fn)))},
         "parameters": digest({f"{n} {name}": p for n, m in enumerate(modules) for name, p in m.named_parameters()}),
-        "rng": _random_states(),
+        "rng": random_states(),
+        "modes": repr((torch.is_grad_enabled(), torch.get_default_dtype())),
         "aliases": aliases,
     }
+    torch.set_grad_enabled(before[0])
+    torch.set_default_dtype(before[1])
+    return recorded
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
@@ -73,10 +78,10 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 
 def _aliases(output: Any, arguments: Any) -> list[tuple[int, int]]:
-    """Pairs of an output and an argument, each counted among its tensors, that share memory."""
-    places = [_memory(tensor) for tensor in _tensors(arguments)]
-    found = enumerate(map(_memory, _tensors(output)))
-    return [(i, j) for i, place in found for j, other in enumerate(places) if place and place == other]
+    """Pairs of an output and another output (before it) or an argument, each counted in that order, sharing memory."""
+    made, given = ([_memory(tensor) for tensor in _tensors(value)] for value in (output, arguments))
+    pairs = ((i, j) for i in range(len(made)) for j in (*range(i), *range(len(made), len(made) + len(given))))
+    return [(i, j) for i, j in pairs if made[i] and made[i] == (made + given)[j]]
 
 
 def _memory(tensor: torch.Tensor) -> int:
@@ -86,7 +91,7 @@ def _memory(tensor: torch.Tensor) -> int:
         return 0
 
 
-def _gradients(output: Any, arguments: Any, modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
+def gradients_of(output: Any, arguments: Any, modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
     """The gradients of arguments and parameters; every output element weighs differently, so that none stands in."""
     total: Any = None
     for tensor in _tensors(output):
@@ -135,7 +140,7 @@ def _filled(cell: Any) -> bool:
         return False
 
 
-def _state(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
+def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
     """The modules' buffers and plain attributes."""
     buffers: dict[str, torch.Tensor] = {}
     attributes: dict[str, Any] = {}
@@ -147,6 +152,26 @@ def _state(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
     return {"buffers": snapshot(buffers), "attributes": snapshot(attributes)}
 
 
+def _around(function: Any) -> dict[str, Any]:
+    """The plain attributes of what the function is bound to, and the plain globals that it names."""
+    owner, plain = getattr(function, "__self__", None), inspect.unwrap(getattr(function, "__func__", function))
+    values: dict[str, Any] = {}
+    if owner is not None and not isinstance(owner, torch.nn.Module) and not inspect.ismodule(owner):
+        values |= {f"self.{name}": value for name, value in getattr(owner, "__dict__", {}).items()}
+    if inspect.isfunction(plain):
+        names = [name for name in plain.__code__.co_names if name in plain.__globals__]
+        values |= {name: plain.__globals__[name] for name in names}
+    return {name: value for name, value in values.items() if _is_plain(value)}
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Of the values around a function those that a call changed: what it only reads may be named or not."""
+    same = {
+        key for key in before.keys() & after.keys() if compare(before[key], after[key], exact=True).difference is None
+    }
+    return {key: value for key, value in after.items() if key not in same}
+
+
 def _is_plain(value: Any, depth: int = 3) -> bool:
     """Whether a value is a tensor or number or text, or holds nothing else."""
     if value is None or isinstance(value, torch.Tensor | bool | int | float | complex | str):
@@ -156,7 +181,7 @@ def _is_plain(value: Any, depth: int = 3) -> bool:
     return all(_is_plain(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))
 
 
-def _random_states() -> str:
+def random_states() -> str:
     """A fingerprint of the random states of torch (each device), Python and NumPy."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]

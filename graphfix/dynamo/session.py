@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch._dynamo
+from torch.utils._pytree import tree_leaves
 
 from graphfix.dynamo import capture, cuda, load, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
@@ -29,11 +30,13 @@ LEAST_DISCOVERY = 30.0
 
 
 _BESIDE = {
-    "state": "the modules' state differs",
+    "state": "state differs",
     "parameters": "the modules' parameters differ",
     "rng": "other random numbers were drawn",
-    "aliases": "other outputs share memory with arguments",
+    "modes": "torch is left in another mode",
+    "aliases": "other tensors share memory",
 }
+"""What is compared beside results: in eager, and in compiled code where nothing but eager's kernels run."""
 
 
 class Session:
@@ -178,7 +181,7 @@ class Session:
         difference = None if len(before) == len(after) else f"{len(after)} calls, were {len(before)}"
         for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
             found = compare(old["result"], new["result"], exact=True).difference
-            found = found or next((words for key, words in _BESIDE.items() if _differs(old[key], new[key])), None)
+            found = found or next(filter(None, (_differs(key, old[key], new[key]) for key in _BESIDE)), None)
             difference = difference or (found and f"call {number}: {found}")
         self._emit({"event": "eager", "identical": difference is None, "difference": difference})
 
@@ -198,10 +201,10 @@ class Session:
         for event in signals.recompiles():
             self._emit(event)
         if eager is not None:
-            self._judge_compiled(eager, results)
+            self._judge_compiled(eager, results, strict=backend in ("eager", "aot_eager"))
 
-    def _judge_compiled(self, eager: Results, results: Results) -> None:
-        difference, gap = None, None
+    def _judge_compiled(self, eager: Results, results: Results, strict: bool) -> None:
+        difference, gap, beside = None, None, None
         for number, (expected, actual) in enumerate(zip(eager, results, strict=True), 1):
             found = compare(_seen(expected), _seen(actual), exact=False, device=self._device)
             difference = difference or (found.difference and f"call {number}: {found.difference}")
@@ -209,11 +212,26 @@ class Session:
                 gap = max(gap or 0.0, found.max_abs_diff)
             if actual["exception"] and not expected["exception"]:
                 difference = f"call {number}: compiled raised {short(actual['exception'])}"
-        self._emit({"event": "compiled", "max_abs_diff": gap, "difference": difference, "calls": len(eager)})
+            words = _difference_beside(expected, actual) if strict else None
+            beside = beside or (words and f"call {number}, compiled: {words}")
+        event = {"event": "compiled", "max_abs_diff": gap, "difference": difference, "calls": len(eager)}
+        self._emit({**event, "beside": beside})
 
 
-def _differs(old: Any, new: Any) -> bool:
-    return compare(old, new, exact=True).difference is not None if isinstance(old, dict) else bool(old != new)
+def _difference_beside(expected: dict[str, Any], actual: dict[str, Any]) -> str | None:
+    """What differs between eager and compiled code that values do not show."""
+    own = [words for key, words in _BESIDE.items() if key != "state" and expected[key] != actual[key]]
+    strides = [
+        [t.stride() for t in tree_leaves(one["result"]) if isinstance(t, torch.Tensor)] for one in (expected, actual)
+    ]
+    return next(iter(own), None) or ("strides differ" if strides[0] != strides[1] else None)
+
+
+def _differs(key: str, old: Any, new: Any) -> str | None:
+    if key == "state":
+        found = compare(old, new, exact=True).difference
+        return found and f"state: {found}"
+    return _BESIDE[key] if old != new else None
 
 
 def _seen(record: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from graphfix.source.sources import Sources
 
 Tell = Callable[[str], None]
 
+_DISABLED = frozenset({"GB0098", "GB0099"})
+"""Ids of calls to what `torch.compiler.disable` took out."""
+
 STEP_BACKEND = "aot_eager"
 """Judges single fixes: it traces as Inductor does and needs no compiler. The last verdict is the user's backend's."""
 
@@ -89,7 +92,7 @@ def verdict(
     error = before.error or after.error or (differs and str(differs)) or None
     if error is None and after.graphs == 0:
         error = "no graph was captured, so nothing is compiled"
-    error = error or _recompiled_more(before, after)
+    error = error or _recompiled_more(before, after) or _differs_beside(before, after)
     return Verdict(
         target=target.name,
         before=_counts(before, Sources(), options),
@@ -107,23 +110,35 @@ def verdict(
 
 
 def _recompiled_more(before: Observation, after: Observation) -> str | None:
-    """A sentence where functions are compiled again more often than before, and more than once for each later call."""
+    """A sentence where functions are compiled again more often than before, and more than once.
+
+    Where nothing was compiled before, each later call may be a new kind that is compiled once.
+    """
     if "compiled" not in before.facts or "compiled" not in after.facts:
         return None
     was, now = len(before.recompiles), len(after.recompiles)
-    later_calls = int(after.facts["compiled"]["calls"]) - 1
-    return f"recompiles rise from {was} to {now}" if now > max(was, later_calls) else None
+    allowed = max(was, 1) if before.graphs else int(after.facts["compiled"]["calls"]) - 1
+    return f"recompiles rise from {was} to {now}" if now > allowed else None
+
+
+def _differs_beside(before: Observation, after: Observation) -> str | None:
+    """What compiled code changes beside values, where the original's compiled code did not."""
+    was, now = (seen.facts.get("compiled", {}).get("beside") for seen in (before, after))
+    return str(now) if now and not was else None
 
 
 def _counts(seen: Observation, sources: Sources, options: Options) -> Counts:
     return Counts(seen.graphs, len(seen.causes("explain")), len(seen.sites(sources, options.rules)))
 
 
-def objection(trial: Verdict, site: Placed, after: Sequence[Placed], sources: Sources) -> str | None:
+def objection(
+    trial: Verdict, site: Placed, before: Sequence[Placed], after: Sequence[Placed], sources: Sources
+) -> str | None:
     """Why a fix must not be kept, None where it may: its site is gone, and all the conditions hold.
 
-    `after` are the sites in the patched `sources`.
+    `before` are the sites without the fix, `after` those in the patched `sources`.
     """
+    known = set(map(key, before))
     if trial.error is not None:
         return trial.error
     line = _line_now(site, sources)
@@ -131,6 +146,9 @@ def objection(trial: Verdict, site: Placed, after: Sequence[Placed], sources: So
         return "the break is still there"
     if trial.new_breaks:
         return f"the rewritten code breaks too: {trial.new_breaks[0]}"
+    disabled = [other for other in after if other.event["id"] in _DISABLED and key(other) not in known]
+    if disabled:
+        return f"a part is not compiled any more: {_describe(disabled[0])}"
     if not trial.eager_identical:
         return "eager results were not compared"
     return None if trial.within_tolerance else "compiled results were not compared"

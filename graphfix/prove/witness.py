@@ -9,6 +9,7 @@ from typing import Any
 
 from graphfix.errors import SourceError
 from graphfix.model import Arm, Fix, Location, Target
+from graphfix.rule import Site
 from graphfix.scan.dynamic import Options, make_job, observe
 from graphfix.source.module import Module
 from graphfix.source.sources import Sources
@@ -18,15 +19,20 @@ Arcs = Mapping[str, set[tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Witness:
-    """A branch as runs showed it.
+    """What runs showed of a fix: the branch it rewrites, if any, and what mutated inputs did.
 
     `difference`: what the fix changed on a mutated input, None where it changed nothing. `failures`: for each way
     that only mutated inputs take, the error that the original code raises there itself.
     """
 
-    arm: Arm
+    arm: Arm | None
     difference: str | None = None
     failures: tuple[str | None, ...] = (None, None)
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether a way of the branch stays unseen."""
+        return self.arm is not None and not all(self.arm.reached)
 
 
 def arm_of(branch: Location, sources: Sources, arcs: Arcs) -> Arm:
@@ -44,23 +50,26 @@ def arm_of(branch: Location, sources: Sources, arcs: Arcs) -> Arm:
 
 
 def witness(
-    target: Target, fix: Fix, arm: Arm, before: Sources, after: Sources, options: Options, tell: Any
+    target: Target, fix: Fix, site: Site, arm: Arm | None, sources: tuple[Sources, Sources], options: Options, tell: Any
 ) -> Witness:
-    """Try the ways of the fix's branch that no call took with mutated inputs of the function around it."""
-    assert fix.branch is not None
-    found = _branch_at(fix.branch, before)
-    function = found and found[0].function_of(found[1])
-    if found is None or function is None:
+    """Run the function around the site on mutated inputs, as it was and as the fix left it (`sources`: both)."""
+    before, after = sources
+    function = site.module.function_of(site.node)
+    if function is None:
         return Witness(arm)
+    found = _branch_at(fix.branch, before) if fix.branch else None
+    path = site.module.path
     place = {
-        "path": fix.branch.path,
+        "path": path,
         "first_line": min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)]),
-        "branch": _lines(found[1]),
-        "text": after.module(fix.branch.path).text,
+        "branch": _lines(found[1]) if found else None,
+        "text": after.module(path).text,
     }
     seen = observe([make_job(target, options, overlay=before.patched, probe=place)], options, tell)
     if (showed := seen.facts.get("probe")) is None:
         return Witness(arm)
+    if arm is None or found is None:
+        return Witness(arm, showed["difference"])
     new = tuple(now and not was for was, now in zip(arm.reached, showed["arms"], strict=True))
     reached = tuple(a or b for a, b in zip(arm.reached, new, strict=True))
     failures = tuple(failure if way else None for failure, way in zip(showed["failures"], new, strict=True))

@@ -12,10 +12,15 @@ from graphfix.source.text import read
 
 
 class Sources:
-    """An immutable view of source files: what is patched comes from memory, all else from disk (read once)."""
+    """An immutable view of source files: what is patched comes from memory, all else from disk (read once).
 
-    def __init__(self, patched: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.patched = dict(patched)
+    `originals` holds the text on disk that each patch began with, for those made here.
+    """
+
+    def __init__(
+        self, patched: Mapping[str, str] = MappingProxyType({}), originals: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.patched, self.originals = dict(patched), dict(originals)
         self._modules: dict[str, Module] = {}
 
     def module(self, path: str) -> Module:
@@ -28,9 +33,11 @@ class Sources:
 
     def with_edits(self, edits: Iterable[Edit]) -> Sources:
         """New sources with the edits made (offsets count in this view's texts)."""
-        patched = dict(self.patched)
+        patched, originals = dict(self.patched), dict(self.originals)
         for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
             key = os.path.realpath(edit.path)
+            if key not in patched:
+                originals[key] = self.module(edit.path).text
             text = patched.get(key, self.module(edit.path).text)
             patched[key] = text[: edit.start] + edit.text + text[edit.end :]
-        return Sources(patched)
+        return Sources(patched, originals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import tokenize
+import zipimport
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +46,21 @@ def decode(data: bytes, path: str) -> SourceText:
     return source
 
 
+def read_bytes(path: str) -> bytes:
+    """The content of a file, also of one inside an archive that Python imports from. Raises OSError."""
+    try:
+        return Path(path).read_bytes()
+    except NotADirectoryError as error:
+        archive = next(folder for folder in Path(path).parents if folder.exists())
+        try:
+            return zipimport.zipimporter(str(archive)).get_data(path)
+        except (zipimport.ZipImportError, OSError):
+            raise error from None
+
+
 def read(path: str) -> SourceText:
     """The file at `path`. Raises SourceError where it cannot be read or decoded."""
     try:
-        return decode(Path(path).read_bytes(), path)
+        return decode(read_bytes(path), path)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
