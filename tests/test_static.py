@@ -85,10 +85,20 @@ def test_a_file_that_is_gone_or_a_broken_link() -> None:
 
 
 def test_folders_that_are_left_out() -> None:
-    for place in ("a/b", "a/tests", ".hidden", "site-packages", "a/__pycache__", "env/lib", "docs/deep/conf"):
+    for place in (
+        "a/b",
+        "a/tests",
+        ".hidden",
+        "site-packages",
+        "a/__pycache__",
+        "env/lib",
+        "docs/deep/conf",
+        "out/pkg",
+    ):
         Path(place).mkdir(parents=True)
         Path(place, "x.py").write_text("")
     Path("env/pyvenv.cfg").write_text("")
+    Path("out/graphfix.json").write_text("{}")
     Path("a/notes.txt").write_text("")
     files = [str(path) for path in python_files([Path()], ["tests", "docs/deep"])]
     assert files == ["model.py", "a/b/x.py"]

@@ -14,11 +14,10 @@ from typing import Any
 
 from graphfix import hook
 from graphfix.errors import WriteError
-from graphfix.source.paths import base_of, short
+from graphfix.source.paths import OVERLAY_MANIFEST, base_of, short
 from graphfix.source.sources import Sources
 from graphfix.source.text import decode, read_bytes
 
-MANIFEST = "graphfix.json"
 _AGAIN = "make it again with graphfix apply --overlay"
 
 
@@ -66,7 +65,7 @@ def save(sources: Sources, folder: Path) -> list[str]:
         _write_manifest(folder, [asdict(entry) for entry in entries], complete=True)
     except OSError as error:
         raise WriteError(f"{error.filename or folder}: {error.strerror}; the overlay is not complete.") from None
-    return [*(str(folder / place) for place in files), str(folder / MANIFEST)]
+    return [*(str(folder / place) for place in files), str(folder / OVERLAY_MANIFEST)]
 
 
 def _free_place(name: str, taken: Iterable[str]) -> str:
@@ -79,16 +78,18 @@ def _free_place(name: str, taken: Iterable[str]) -> str:
 
 
 def _write_manifest(folder: Path, files: Sequence[dict[str, Any]], complete: bool) -> None:
-    new = folder / f"{MANIFEST}.new"
+    new = folder / f"{OVERLAY_MANIFEST}.new"
     text = json.dumps({"schema": 1, "complete": complete, "files": files}, indent=2)
     new.write_text(text + "\n", encoding="utf-8")
-    os.replace(new, folder / MANIFEST)
+    os.replace(new, folder / OVERLAY_MANIFEST)
 
 
 def _listed(folder: Path) -> set[str]:
     """The files that the manifest in a folder names, none where there is no manifest."""
     try:
-        names = {PurePosixPath(entry["path"]) for entry in json.loads((folder / MANIFEST).read_bytes())["files"]}
+        names = {
+            PurePosixPath(entry["path"]) for entry in json.loads((folder / OVERLAY_MANIFEST).read_bytes())["files"]
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return set()
     return {str(name) for name in names if not name.is_absolute() and ".." not in name.parts}
@@ -105,7 +106,7 @@ def _remove(folder: Path, files: Iterable[str]) -> None:
 
 def check_folder(folder: Path) -> None:
     """Raises WriteError where the existing `folder` is neither empty nor an overlay."""
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / OVERLAY_MANIFEST).is_file()):
         raise WriteError(f"{folder} exists and is no overlay; name an empty or a new folder.")
 
 
@@ -131,7 +132,7 @@ def load(folder: Path) -> dict[str, str]:
 
 def _entries(folder: Path) -> list[_Entry]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads((folder / OVERLAY_MANIFEST).read_bytes())
         complete, schema = manifest.get("complete", True), manifest["schema"]
         names = [field.name for field in fields(_Entry)] if complete and schema == 1 else []
         entries = [_Entry(*(str(entry[name]) for name in names)) for entry in manifest["files"] if names]

@@ -11,10 +11,13 @@ from graphfix.errors import SourceError
 from graphfix.model import Finding
 from graphfix.rule import Rule
 from graphfix.source.module import Module, guilty_part
+from graphfix.source.paths import OVERLAY_MANIFEST
 from graphfix.source.suppress import is_suppressed
 from graphfix.source.text import decode
 
 _NEVER = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist"})
+_MARKS = ("pyvenv.cfg", OVERLAY_MANIFEST)
+"""Files that say of a folder that it holds an environment, or patched copies."""
 
 
 def scan(
@@ -61,8 +64,8 @@ def _findings(rule: Rule, module: Module) -> Iterator[Finding]:
 
 
 def python_files(paths: Iterable[Path], exclude: Sequence[str] = ()) -> Iterator[Path]:
-    """The files named, and the `.py` files below the folders named, sorted, each once; hidden and installed folders
-    left out.
+    """The files named, and the `.py` files below the folders named, sorted, each once; hidden folders, overlays and
+    what is installed are left out.
 
     `exclude` holds patterns for paths and names, as `fnmatch` reads them.
     """
@@ -83,7 +86,7 @@ def _below(path: Path, exclude: Sequence[str]) -> Iterator[Path]:
             if not name.startswith(".")
             and name not in _NEVER
             and not _excluded(os.path.join(folder, name), exclude)
-            and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+            and not any(os.path.exists(os.path.join(folder, name, mark)) for mark in _MARKS)
         )
         for name in sorted(files):
             place = os.path.join(folder, name)

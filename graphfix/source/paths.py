@@ -9,6 +9,9 @@ from pathlib import Path
 
 from graphfix.errors import UsageError
 
+OVERLAY_MANIFEST = "graphfix.json"
+"""The file that makes a folder an overlay."""
+
 _PACKAGES = ("site-packages", "dist-packages")
 
 
