@@ -1,4 +1,4 @@
-"""What Inductor logs of CUDA graphs is read without a GPU; that it says so on one is shown in docs/cuda.md."""
+"""What Inductor logs of CUDA graphs is read without a GPU; that it says so on one is shown in docs/scan.md."""
 
 from __future__ import annotations
 

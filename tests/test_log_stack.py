@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graphfix.scan.logs.stack import LoggedFrame, stack_of
+from graphfix.printed import PrintedFrame, stack_of
 
 SOURCE = """\
 def f(x):
@@ -52,8 +52,8 @@ def test_a_stack_of_3_13() -> None:
            ~~~~~~~~~^^
 """
     )
-    assert frame == LoggedFrame("/srv/a.py", 5, "f", "n = (x.max()", 4, None)
-    assert last == LoggedFrame("/srv/b.py", 2, "g", "return x.nonzero().sum() + x[x > 1].sum()", 7, 18)
+    assert frame == PrintedFrame("/srv/a.py", 5, "f", "n = (x.max()", 4, None)
+    assert last == PrintedFrame("/srv/b.py", 2, "g", "return x.nonzero().sum() + x[x > 1].sum()", 7, 18)
 
 
 def test_the_longer_stack_that_dynamo_prints_when_verbose() -> None:
@@ -81,7 +81,7 @@ NOTE: the most recent `torch.compile` tracing attempt might not be where you app
 @pytest.mark.parametrize("carets", ["^^^^", "      ^^^^^"], ids=["left", "right"])
 def test_carets_that_lost_their_line_are_left_out(carets: str) -> None:
     record = f'from user code:\nFile "/srv/a.py", line 9, in pick\nreturn x.max().item()\n{carets}\n'
-    assert stack_of(record) == [LoggedFrame("/srv/a.py", 9, "pick", "return x.max().item()")]
+    assert stack_of(record) == [PrintedFrame("/srv/a.py", 9, "pick", "return x.max().item()")]
 
 
 def test_no_stack() -> None:

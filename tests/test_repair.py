@@ -111,14 +111,6 @@ def test_what_changes_eager_on_another_input_is_rejected_in_both_forms(tmp_path:
     assert "where" not in text
 
 
-ALIAS = """def f(x, c):
-    if c.sum() > 0:
-        y = x
-    else:
-        y = x * 2
-    return y + 0
-"""
-
 UNREACHED = """def f(x):
     if torch.eye(3).sum() > 2:
         y = x * 2

@@ -30,7 +30,6 @@ LEAST_DISCOVERY = 30.0
 
 
 _BESIDE = {
-    "state": "state differs",
     "parameters": "the modules' parameters differ",
     "rng": "other random numbers were drawn",
     "modes": "torch is left in another mode",
@@ -181,7 +180,8 @@ class Session:
         difference = None if len(before) == len(after) else f"{len(after)} calls, were {len(before)}"
         for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
             found = compare(old["result"], new["result"], exact=True).difference
-            found = found or next(filter(None, (_differs(key, old[key], new[key]) for key in _BESIDE)), None)
+            state = compare(old["state"], new["state"], exact=True).difference
+            found = found or (state and f"state: {state}") or _beside(old, new)
             difference = difference or (found and f"call {number}: {found}")
         self._emit({"event": "eager", "identical": difference is None, "difference": difference})
 
@@ -220,18 +220,16 @@ class Session:
 
 def _difference_beside(expected: dict[str, Any], actual: dict[str, Any]) -> str | None:
     """What differs between eager and compiled code that values do not show."""
-    own = [words for key, words in _BESIDE.items() if key != "state" and expected[key] != actual[key]]
-    strides = [
-        [t.stride() for t in tree_leaves(one["result"]) if isinstance(t, torch.Tensor)] for one in (expected, actual)
-    ]
-    return next(iter(own), None) or ("strides differ" if strides[0] != strides[1] else None)
+    was, now = ([t.stride() for t in tree_leaves(one["result"]) if _is_strided(t)] for one in (expected, actual))
+    return _beside(expected, actual) or ("strides differ" if was != now else None)
 
 
-def _differs(key: str, old: Any, new: Any) -> str | None:
-    if key == "state":
-        found = compare(old, new, exact=True).difference
-        return found and f"state: {found}"
-    return _BESIDE[key] if old != new else None
+def _is_strided(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided
+
+
+def _beside(old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    return next((words for key, words in _BESIDE.items() if old[key] != new[key]), None)
 
 
 def _seen(record: dict[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from graphfix.model import Finding, Status
+from graphfix.printed import PrintedFrame
 from graphfix.scan.logs import torch_trace
 from graphfix.scan.logs.event import LoggedBreak, recompiled, told
 from graphfix.scan.logs.file import logs
 from graphfix.scan.logs.place import Here
 from graphfix.scan.logs.records import records
-from graphfix.scan.logs.stack import LoggedFrame
 from graphfix.scan.observation import Observation
 from graphfix.scan.process import Ending, Event
 from graphfix.source.sources import Sources
@@ -105,7 +105,7 @@ def located(found: Sequence[LoggedBreak | Event], sources: Sources) -> Iterator[
     """The events, each break once for each time it was reported, its frames placed in `sources`."""
     here = Here(sources)
     reported = {one.place for one in found if isinstance(one, LoggedBreak) and not one.echo}
-    stacks: dict[object, tuple[LoggedFrame, ...]] = {}
+    stacks: dict[object, tuple[PrintedFrame, ...]] = {}
     for one in found:
         if isinstance(one, LoggedBreak) and one.stack[-1].code is not None:
             stacks.setdefault(one.place[1:], one.stack)
@@ -117,7 +117,7 @@ def located(found: Sequence[LoggedBreak | Event], sources: Sources) -> Iterator[
             yield _event(one, here, stacks)
 
 
-def _event(found: LoggedBreak, here: Here, stacks: Mapping[object, tuple[LoggedFrame, ...]]) -> Event:
+def _event(found: LoggedBreak, here: Here, stacks: Mapping[object, tuple[PrintedFrame, ...]]) -> Event:
     first, *nested = found.messages
     return {
         "event": "break",
@@ -133,7 +133,7 @@ def _event(found: LoggedBreak, here: Here, stacks: Mapping[object, tuple[LoggedF
     }
 
 
-def _stack(found: LoggedBreak, here: Here, stacks: Mapping[object, tuple[LoggedFrame, ...]]) -> list[dict[str, Any]]:
+def _stack(found: LoggedBreak, here: Here, stacks: Mapping[object, tuple[PrintedFrame, ...]]) -> list[dict[str, Any]]:
     """The stack as placed frames; of a repeated break that prints none, the one printed for the same line.
 
     Its carets count where what they mark fits this break, too: two may stand on one line.
@@ -147,6 +147,6 @@ def _stack(found: LoggedBreak, here: Here, stacks: Mapping[object, tuple[LoggedF
     return here.stack([*known[:-1], replace(known[-1], start=None, end=None)], found.about)
 
 
-def _at(stack: Sequence[LoggedFrame]) -> list[Any]:
+def _at(stack: Sequence[PrintedFrame]) -> list[Any]:
     """The place that torch prints, by which graphs and the breaks that end them find each other."""
     return [stack[-1].path, stack[-1].line, stack[-1].start]

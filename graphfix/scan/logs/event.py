@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from graphfix.message import Message, parse, reason_of, skips_frame
+from graphfix.printed import PrintedFrame, stack_of
 from graphfix.scan.logs.guilty import About, about
 from graphfix.scan.logs.records import Kind, Record
-from graphfix.scan.logs.stack import LoggedFrame, stack_of
 from graphfix.scan.process import Event
 
 _HEADER = re.compile(r"in user code at (?P<path>\S.*?):(?P<line>\d+)(?=\s|$)")
@@ -47,7 +47,7 @@ class LoggedBreak:
     """
 
     messages: tuple[Message, ...]
-    stack: tuple[LoggedFrame, ...]
+    stack: tuple[PrintedFrame, ...]
     about: About
     hides_rest: bool = False
     echo: bool = False
@@ -99,12 +99,12 @@ def _break(record: Record, ids: Mapping[str, str]) -> LoggedBreak | None:
     )
 
 
-def _with_header(stack: list[LoggedFrame], text: str) -> list[LoggedFrame]:
+def _with_header(stack: list[PrintedFrame], text: str) -> list[PrintedFrame]:
     """The stack, ended by the place in the header where it leads elsewhere: into a frame that is not yet begun."""
     header = _HEADER.search(text)
     if header is None or "Original traceback:" in text:
         return stack
-    place = LoggedFrame(header["path"], int(header["line"]))
+    place = PrintedFrame(header["path"], int(header["line"]))
     return stack if any((f.path, f.line) == (place.path, place.line) for f in stack) else [*stack, place]
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from graphfix.errors import SourceError
+from graphfix.printed import PrintedFrame
 from graphfix.scan.logs.guilty import About, calling, guilty
-from graphfix.scan.logs.stack import LoggedFrame
 from graphfix.source.module import FUNCTIONS, Module
 from graphfix.source.sources import Sources
 
@@ -35,9 +35,9 @@ class Here:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._placed: dict[tuple[LoggedFrame, About], dict[str, Any]] = {}
+        self._placed: dict[tuple[PrintedFrame, About], dict[str, Any]] = {}
 
-    def stack(self, frames: Sequence[LoggedFrame], last: About) -> list[dict[str, Any]]:
+    def stack(self, frames: Sequence[PrintedFrame], last: About) -> list[dict[str, Any]]:
         """The frames as `Observation` takes them, columns in UTF-8 bytes; `last` is known of the innermost one.
 
         Where the source is not the log's, a frame keeps the log's place and `code`, and says so as its `note`.
@@ -45,12 +45,12 @@ class Here:
         known = [*(calling(_function(frame)) for frame in frames[1:]), last][: len(frames)]
         return [dict(self._frame(frame, about)) for frame, about in zip(frames, known, strict=True)]
 
-    def _frame(self, frame: LoggedFrame, known: About) -> dict[str, Any]:
+    def _frame(self, frame: PrintedFrame, known: About) -> dict[str, Any]:
         if (frame, known) not in self._placed:
             self._placed[frame, known] = self._place(frame, known)
         return self._placed[frame, known]
 
-    def _place(self, frame: LoggedFrame, known: About) -> dict[str, Any]:
+    def _place(self, frame: PrintedFrame, known: About) -> dict[str, Any]:
         for path in _candidates(frame.path):
             module = self._module(path)
             line = _line_in(module, frame, path == frame.path) if module else None
@@ -69,13 +69,13 @@ class Here:
             return None
 
 
-def _function(frame: LoggedFrame) -> str:
+def _function(frame: PrintedFrame) -> str:
     """The function's own name, also where Dynamo resumed it."""
     resumed = _RESUMED.match(frame.function)
     return resumed[1] if resumed else frame.function
 
 
-def _line_in(module: Module, frame: LoggedFrame, exact: bool) -> int | None:
+def _line_in(module: Module, frame: PrintedFrame, exact: bool) -> int | None:
     """The line that the log means: the one it names, else the only one with that text in the function.
 
     Without a text to compare, only a file at the log's own path (`exact`) is taken for the log's.
@@ -94,7 +94,7 @@ def _lines_of(module: Module, name: str) -> Iterable[int]:
     return (number for node in functions for number in range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
 
-def _span(module: Module, line: int, frame: LoggedFrame, known: About) -> dict[str, int | None]:
+def _span(module: Module, line: int, frame: PrintedFrame, known: About) -> dict[str, int | None]:
     """The guilty expression's lines and columns; the line alone where it cannot be told."""
     text = module.line(line)
     indent = len(text) - len(text.lstrip())
