@@ -37,8 +37,9 @@ demo: .venv/dev.stamp ## install chatterbox, find its graph breaks, repair them,
 models: .venv/dev.stamp ## install the versions of transformers that the model tests use
 	.venv/bin/python examples/huggingface/install.py
 
-bench: .venv/dev.stamp ## time a scan beside a bare torch._dynamo.explain (some minutes)
+bench: .venv/dev.stamp .venv/torchfix.stamp ## time scans beside what else there is (some minutes)
 	.venv/bin/python tests/bench_scan.py
+	TORCHFIX=$(CURDIR)/.venv/torchfix/bin/torchfix .venv/bin/python tests/bench_static.py
 
 clean: ## remove the environment, caches and outputs
 	rm -rf .venv build dist out graphfix.egg-info
@@ -46,6 +47,12 @@ clean: ## remove the environment, caches and outputs
 	find graphfix rules tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp is written last, so that an interrupted step is taken again.
+
+.venv/torchfix.stamp: .venv/dev.stamp # in an environment of its own: it wants an older libcst
+	echo "==> installing torchfix"
+	"$(PYTHON)" -m venv --clear .venv/torchfix
+	.venv/torchfix/bin/python -m pip install -qq --disable-pip-version-check torchfix
+	touch $@
 
 .venv/dev.stamp: .venv/torch.stamp pyproject.toml
 	echo "==> installing graphfix and its tools"

@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from graphfix import settings
 from graphfix._version import __version__
-from graphfix.commands.outcome import Outcome, write_text
-from graphfix.errors import GraphfixError
+from graphfix.errors import GraphfixError, UsageError
+
+if TYPE_CHECKING:
+    from graphfix.commands.outcome import Outcome
+    from graphfix.settings import Settings
 
 app = typer.Typer(
     name="graphfix",
@@ -39,10 +41,20 @@ Where = Annotated[list[str] | None, typer.Argument(metavar="[PATH|TARGET]...", s
 Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", show_default=False)]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the report.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write the report to a file.", show_default=False)]
-Select = Annotated[list[str] | None, typer.Option(help="Only rules whose code starts so.", show_default=False)]
-Ignore = Annotated[list[str] | None, typer.Option(help="No rules whose code starts so.", show_default=False)]
+Select = Annotated[
+    list[str] | None, typer.Option(help="Only these rules: codes, starts of codes, names.", show_default=False)
+]
+Ignore = Annotated[list[str] | None, typer.Option(help="Not these rules.", show_default=False)]
 Unsafe = Annotated[bool, typer.Option("--unsafe", help="Allow fixes that change what a user could rely on.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Targets to run side by side.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Processes side by side. Default: 1 for targets, one a processor for files.",
+        show_default=False,
+    ),
+]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for one worker process.")]
 DeviceOption = Annotated[Device | None, typer.Option("--device", help="Default: CUDA if present.", show_default=False)]
 Backend = Annotated[
@@ -52,6 +64,9 @@ Backend = Annotated[
 Scope = Annotated[
     list[str] | None,
     typer.Option("--scope", help="Paths or packages that may be rewritten. Default: this project.", show_default=False),
+]
+ForceExclude = Annotated[
+    bool, typer.Option("--force-exclude", help="Leave out excluded files even where they are named.")
 ]
 Diff = Annotated[bool, typer.Option("--diff", help="Print the fixes as a patch; write nothing.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")]
@@ -87,7 +102,7 @@ def scan(
     select: Select = None,
     ignore: Ignore = None,
     scope: Scope = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     timeout: Timeout = 600.0,
     device: DeviceOption = None,
     backend: Annotated[
@@ -98,15 +113,40 @@ def scan(
         Path | None,
         typer.Option(help="Read a log of TORCH_LOGS=graph_breaks, or a TORCH_TRACE folder.", show_default=False),
     ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Show what is likely in the text, not only the certain.")] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Report only what this baseline does not hold.", show_default=False)
+    ] = None,
+    write_baseline: Annotated[
+        Path | None, typer.Option(help="Write the findings of paths to a baseline.", show_default=False)
+    ] = None,
+    stdin_filename: Annotated[
+        Path | None, typer.Option(help="With the path -: what to call the source on stdin.", show_default=False)
+    ] = None,
+    force_exclude: ForceExclude = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Search every file anew.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Report breaks: of files by their text, of targets (file.py::name) by compiling them. Writes nothing."""
-    from graphfix.commands.scan import scan
+    """Report breaks: of files by their text, of targets (file.py::name) by compiling them. Changes no source."""
+    from graphfix.commands.scan import Request, scan
 
-    found = settings.load(
-        select, ignore, scope, device=device, timeout=timeout, jobs=jobs, backend=backend, quick=quick
+    if baseline and write_baseline:
+        raise UsageError("--baseline and --write-baseline exclude each other; choose one.")
+    found = _settings(
+        select,
+        ignore,
+        scope,
+        device=device,
+        timeout=timeout,
+        jobs=jobs,
+        backend=backend,
+        quick=quick,
+        likely=all,
+        baseline=baseline,
+        force_exclude=force_exclude,
+        cache=not no_cache,
     )
-    _finish(scan(where or [], found, trace), format, output)
+    _finish(scan(where or [], found, Request(trace, stdin_filename, write_baseline)), format, output)
 
 
 @app.command()
@@ -117,7 +157,7 @@ def apply(
     select: Select = None,
     ignore: Ignore = None,
     unsafe: Unsafe = False,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     timeout: Timeout = 600.0,
     max_fixes: Annotated[int | None, typer.Option(min=1, help="Stop after so many fixes.", show_default=False)] = None,
     budget: Annotated[
@@ -136,12 +176,23 @@ def apply(
     allow_dirty: Annotated[
         bool, typer.Option("--allow-dirty", help="Write even where git has changes that are not committed.")
     ] = False,
+    force_exclude: ForceExclude = False,
     debug: Debug = False,
 ) -> None:
     """Fix breaks and prove each fix. Of paths: only the fixes that are exact by construction."""
     from graphfix.commands.apply import Sink, apply
 
-    found = settings.load(select, ignore, scope, unsafe, device=device, timeout=timeout, jobs=jobs, backend=backend)
+    found = _settings(
+        select,
+        ignore,
+        scope,
+        unsafe,
+        device=device,
+        timeout=timeout,
+        jobs=jobs,
+        backend=backend,
+        force_exclude=force_exclude,
+    )
     sink = Sink(diff, check, patch, overlay, in_place, allow_dirty)
     _finish(apply(where or [], found, sink, max_fixes, budget), format, output)
 
@@ -160,7 +211,7 @@ def verify(
     """Recompile targets and judge them: no break, a graph, eager unchanged, compiled like eager. Writes nothing."""
     from graphfix.commands.verify import verify
 
-    found = settings.load(device=device, timeout=timeout, backend=backend)
+    found = _settings(device=device, timeout=timeout, backend=backend)
     _finish(verify(targets, found, overlay), format, output)
 
 
@@ -176,7 +227,7 @@ def bench(
     """Time targets: eager, compiled as they are, compiled with an overlay's fixes. Writes nothing."""
     from graphfix.commands.bench import bench
 
-    found = settings.load(device=device, timeout=timeout, backend=backend)
+    found = _settings(device=device, timeout=timeout, backend=backend)
     typer.echo(bench(targets, found, overlay), nl=False)
 
 
@@ -197,7 +248,7 @@ def run(
     from graphfix.commands.run import run
 
     write = functools.partial(_print, format=format, output=output, stream=sys.stderr)
-    raise typer.Exit(run(program, settings.load(), overlay, output, write))
+    raise typer.Exit(run(program, _settings(), overlay, output, write))
 
 
 @app.command()
@@ -224,11 +275,18 @@ def undo(debug: Debug = False) -> None:
     """Take the last apply back."""
     from graphfix.commands.apply import undo
 
-    restored = undo(settings.load().root)
+    restored = undo(_settings().root)
     for path in restored:
         typer.echo(f"restored {path}")
     if not restored:
         typer.echo("all files are as they were; nothing had to be restored")
+
+
+def _settings(*flags: Any, **named: Any) -> Settings:
+    """The settings by flags and configuration; imported here so that `--version` and `--help` start sooner."""
+    from graphfix import settings
+
+    return settings.load(*flags, **named)
 
 
 def _finish(outcome: Outcome, format: Format, output: Path | None) -> None:
@@ -237,6 +295,8 @@ def _finish(outcome: Outcome, format: Format, output: Path | None) -> None:
         sys.stdout.buffer.write(outcome.patch)  # each file's part is in that file's own encoding
         sys.stdout.buffer.flush()
     _print(outcome, format, output, sys.stdout if outcome.patch is None else sys.stderr)
+    for note in outcome.notes:
+        sys.stderr.write(f"graphfix: {note}\n")
     raise typer.Exit(outcome.exit_code)
 
 
@@ -247,6 +307,8 @@ def _print(outcome: Outcome, format: Format, output: Path | None, stream: TextIO
         stream.write(text)
         stream.flush()
     else:
+        from graphfix.commands.outcome import write_text
+
         write_text(output, text)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class GraphfixError(Exception):
     """One sentence on what happened and one on what to do; printed without a traceback."""
@@ -29,3 +31,11 @@ class CannotRewrite(SourceError):
 
 class WriteError(GraphfixError):
     """Files could not be written; nothing was changed."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The question that a mistyped word deserves, `did you mean 'select'?`; empty where no known word is near."""
+    import difflib
+
+    found = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {found[0]!r}?" if found else ""

@@ -24,6 +24,15 @@ class Safety(StrEnum):
     """Changes something a user could rely on; needs `--unsafe`."""
 
 
+class Certainty(StrEnum):
+    """How sure a static finding is (docs/static.md)."""
+
+    CERTAIN = "certain"
+    """The text shows that the code breaks the graph where a compiled region runs it."""
+    LIKELY = "likely"
+    """A tensor, or the compiled region, is guessed; shown with `--all`."""
+
+
 class Status(StrEnum):
     """How a target's worker process ended."""
 
@@ -154,6 +163,8 @@ class Finding:
     """A place to repair: found statically (`break_` is None) or reported by Dynamo (`break_` says why).
 
     `rule` is the code of the rule that knows the pattern, None where no rule does. `code` is the user's own line.
+    `function` is the qualified name of the function around a static finding, empty at module level. `safety` says how
+    much the rule's fixes may be trusted where none was made yet, None for a rule that makes none.
     """
 
     location: Location
@@ -162,6 +173,9 @@ class Finding:
     code: str = ""
     break_: Break | None = None
     fix: Fix | None = None
+    certainty: Certainty = Certainty.CERTAIN
+    function: str = ""
+    safety: Safety | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from importlib.metadata import EntryPoint, entry_points
 from itertools import pairwise
 from types import ModuleType
 
-from graphfix.errors import ConfigError
+from graphfix.errors import ConfigError, nearest
 from graphfix.model import Break, Safety
 from graphfix.rule import Rule
+from graphfix.source.suppress import UNUSED, UNUSED_NAME, names
 
 GROUP = "graphfix.rules"
 _ORDER = {Safety.EXACT: 0, Safety.PROVEN: 1, Safety.UNSAFE: 2}
@@ -28,8 +29,8 @@ def all_rules(packs: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     named = [EntryPoint(name=pack, value=pack, group=GROUP) for pack in packs]
     modules += list(dict.fromkeys(_load(entry) for entry in (*entry_points(group=GROUP), *named)))
     rules = sorted((rule for module in modules for rule in rules_in(module)), key=lambda rule: rule.code)
-    for names in ([rule.code for rule in rules], [rule.name for rule in rules]):
-        for one, other in pairwise(sorted(names)):
+    for labels in ([rule.code for rule in rules], [rule.name for rule in rules]):
+        for one, other in pairwise(sorted(labels)):
             if one == other:
                 raise ConfigError(f"two rules are called {one}; uninstall one of their packs.")
     return tuple(rules)
@@ -64,19 +65,27 @@ def rules_in(module: ModuleType) -> Iterable[Rule]:
 
 
 def selected(select: Sequence[str] = (), ignore: Sequence[str] = (), packs: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """The rules whose code starts with one of `select` (all where it is empty) and with none of `ignore`.
+    """The rules that `select` names (all where it is empty) and `ignore` does not, by code, start of a code or name.
 
-    Raises ConfigError for a prefix that no rule has.
+    Raises ConfigError for what names no rule.
     """
-    rules = all_rules(tuple(packs))
-    for prefix in (*select, *ignore):
-        if not any(rule.code.startswith(prefix) or rule.name == prefix for rule in rules):
-            raise ConfigError(f"no rule is called {prefix!r}; `graphfix rules` lists them.")
+    check_codes((*select, *ignore), packs)
+    return tuple(rule for rule in all_rules(tuple(packs)) if is_selected(rule.code, rule.name, select, ignore))
 
-    def named(rule: Rule, prefixes: Sequence[str]) -> bool:
-        return any(rule.code.startswith(prefix) or rule.name == prefix for prefix in prefixes)
 
-    return tuple(rule for rule in rules if (not select or named(rule, select)) and not named(rule, ignore))
+def is_selected(code: str, name: str, select: Sequence[str], ignore: Sequence[str]) -> bool:
+    """Whether a rule is one of `select` (any is, where that is empty) and none of `ignore`."""
+    chosen = not select or any(names(part, code, name) for part in select)
+    return chosen and not any(names(part, code, name) for part in ignore)
+
+
+def check_codes(parts: Iterable[str], packs: Sequence[str] = ()) -> None:
+    """Raises ConfigError for a code, start of a code or name that no rule has."""
+    known = [(UNUSED, UNUSED_NAME), *((rule.code, rule.name) for rule in all_rules(tuple(packs)))]
+    for part in parts:
+        if not part or not any(names(part, code, name) for code, name in known):
+            asked = nearest(part, [word for pair in known for word in pair])
+            raise ConfigError(f"no rule is called {part!r}; {asked}{' ' if asked else ''}`graphfix rules` lists them.")
 
 
 def repairing(break_: Break, rules: Sequence[Rule]) -> list[Rule]:

@@ -14,7 +14,7 @@ from graphfix.model import Break, Edit, Fix, Location, Safety
 from graphfix.source.module import Module, N
 from graphfix.source.paths import short
 
-__all__ = ["Case", "Leaves", "Rewrite", "Rewrites", "Rule", "Safety", "Site"]
+__all__ = ["Case", "Finds", "Leaves", "Rewrite", "Rewrites", "Rule", "Safety", "Site"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,16 @@ class Site:
     """A node that may be repaired: found statically (`break_` is None), or named by Dynamo.
 
     `dual` asks for the dual form: the new code where Dynamo compiles, the original elsewhere (see `Rule.dual`).
+    `sure`: the text leaves no doubt that this breaks the graph, once a compiled region runs it. `message` says what
+    breaks, where the rule's title does not.
     """
 
     module: Module
     node: ast.AST
     break_: Break | None = None
     dual: bool = False
+    sure: bool = True
+    message: str = ""
 
     def enclosing(self, kind: type[N]) -> N | None:
         """The innermost `kind` around the node, within its function."""
@@ -76,7 +80,19 @@ class Leaves:
     calls: tuple[str, ...] = ()
 
 
-Case = Rewrites | Leaves
+@dataclass(frozen=True, slots=True)
+class Finds:
+    """Source whose `lines` the rule finds for certain, no others, and where Dynamo breaks when the calls run.
+
+    `calls` may be empty, for what is no graph break: then nothing is run.
+    """
+
+    source: str
+    lines: tuple[int, ...]
+    calls: tuple[str, ...] = ()
+
+
+Case = Rewrites | Leaves | Finds
 
 
 class Rule:
@@ -86,13 +102,19 @@ class Rule:
     `dual`: where the direct form cannot be proven, graphfix may try the rewrite as
     `new if torch.compiler.is_compiling() else original`, which leaves eager as it was. A rule whose new code asks
     `is_compiling()` itself leaves it out.
+
+    `repairs` holds the break ids that `rewrite` may repair. A rule that only finds has none, and `names` instead the
+    ids of the breaks that it finds; what it finds where another rule finds something, too, is left to that one.
+    `marks`: `find` is asked only where the text holds one of these; empty for everywhere.
     """
 
     code: ClassVar[str]
     name: ClassVar[str]
     title: ClassVar[str]
     safety: ClassVar[Safety]
-    repairs: ClassVar[frozenset[str]]
+    repairs: ClassVar[frozenset[str]] = frozenset()
+    names: ClassVar[frozenset[str]] = frozenset()
+    marks: ClassVar[tuple[str, ...]] = ()
     cases: ClassVar[tuple[Case, ...]]
     dual: ClassVar[bool] = False
 
@@ -102,7 +124,7 @@ class Rule:
 
     def rewrite(self, site: Site) -> Rewrite | None:
         """The repair of one site, None where the pattern is another one."""
-        raise NotImplementedError
+        return None
 
     def fix(self, site: Site) -> Fix | None:
         """The rewrite as a record, with its diff; None also where the dual form is asked for and not allowed."""

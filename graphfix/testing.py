@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from graphfix.model import Target
+from graphfix.model import Certainty, Target
 from graphfix.prove.verify import STEP_BACKEND
 from graphfix.registry import rules_in
-from graphfix.rule import Case, Leaves, Rewrites, Rule
+from graphfix.rule import Case, Finds, Leaves, Rewrites, Rule
+from graphfix.scan import static
 from graphfix.scan.dynamic import Options, make_job, observe_all
 from graphfix.scan.observation import Observation
 from graphfix.source.module import Module
@@ -63,10 +64,12 @@ def check_rule(rule: Rule, device: str | None = "cpu") -> list[str]:
     Of each `Rewrites`: Dynamo breaks in it at a site that the rule repairs; repairing site after site gives exactly
     `after`; the breaks that the rule names are gone; graphs were captured; eager results are equal bit for bit and
     compiled ones agree, on every call. Of each `Leaves`: the rule rewrites none of the breaks that Dynamo reports, and
-    finds nothing statically.
+    finds nothing statically. Of each `Finds`: the text makes certain what the rule says, and Dynamo breaks there.
     """
     problems = [
-        f"{rule.code} has no case of kind {kind.__name__}" for kind in (Rewrites, Leaves) if not _has(rule, kind)
+        f"{rule.code} has no case of kind {kind.__name__}"
+        for kind in (Rewrites if rule.repairs else Finds, Leaves)
+        if not _has(rule, kind)
     ]
     with tempfile.TemporaryDirectory(prefix="graphfix-cases-") as folder:
         prepared = [_prepare(rule, number, case, Path(folder)) for number, case in enumerate(rule.cases, 1)]
@@ -126,6 +129,8 @@ def _check_before(rule: Rule, case: _Prepared, seen: Observation) -> tuple[list[
         return [f"does not run: {seen.error}"], Sources()
     if isinstance(case.case, Leaves):
         return _check_untouched(rule, case, seen), Sources()
+    if isinstance(case.case, Finds):
+        return _check_found(rule, case, case.case, seen), Sources()
     expected = textwrap.dedent(case.case.after).strip("\n") + "\n"
     if not any(site.candidates([rule]) for site in seen.sites(Sources(), [rule])):
         return [f"Dynamo reports no break that {rule.code} repairs"], Sources()
@@ -159,10 +164,24 @@ def _is_expected(case: _Prepared, sources: Sources) -> bool:
 
 def _check_untouched(rule: Rule, case: _Prepared, seen: Observation) -> list[str]:
     module = Module(str(case.path), case.source)
-    problems = [f"is found statically at line {module.location(s.node).line}" for s in rule.find(module)]
+    problems = [f"is found statically at line {one.location.line}" for one, _ in static.sites(module, [rule])]
     for site in seen.sites(Sources(), [rule]):
         problems += [f"is rewritten at line {site.location.line}" for _, p in site.candidates([rule]) if rule.fix(p)]
     return problems
+
+
+def _check_found(rule: Rule, case: _Prepared, expected: Finds, seen: Observation) -> list[str]:
+    """Whether the text shows these lines and no others, and Dynamo broke at each, where it could."""
+    module = Module(str(case.path), case.source)
+    findings = [one for one, _ in static.sites(module, [rule]) if one.certainty is Certainty.CERTAIN]
+    lines = tuple(one.location.line for one in findings)
+    problems = [] if lines == expected.lines else [f"finds lines {lines}, not {expected.lines}"]
+    if not expected.calls:
+        return problems
+    broken = {site.location.line: site.event["id"] for site in seen.sites(Sources(), [rule])}
+    problems += [f"Dynamo does not break at line {line}" for line in lines if line not in broken]
+    wrong = {line: broken[line] for line in lines if line in broken and broken[line] not in rule.names}
+    return problems + [f"Dynamo says {id} at line {line}, which the rule does not name" for line, id in wrong.items()]
 
 
 def _check_after(rule: Rule, seen: Observation, sources: Sources) -> list[str]:

@@ -48,10 +48,14 @@ def is_log_statement(node: ast.AST) -> bool:
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
         return False
     call = node.value
-    name = dotted(call.func)
-    owner, _, method = name.rpartition(".")
-    logs = name == "print" or name in _WARNERS or (method in LOG_METHODS and _LOGGER.search(owner) is not None)
-    return logs and all(is_pure(value) for value in (*call.args, *(k.value for k in call.keywords)))
+    is_method = isinstance(call.func, ast.Attribute) and call.func.attr in LOG_METHODS and is_logger(call.func.value)
+    logs = is_method or dotted(call.func) in {"print", *_WARNERS}
+    return logs and all(is_pure(value) for value in (*call.args, *(keyword.value for keyword in call.keywords)))
+
+
+def is_logger(node: ast.expr) -> bool:
+    """Whether an expression is named as loggers are."""
+    return _LOGGER.search(dotted(node)) is not None
 
 
 def only_logs(body: Sequence[ast.stmt]) -> bool:

@@ -31,9 +31,10 @@ class ItemInFill(Rule):
     title = "fill from the tensor, not from its item()"
     safety = Safety.EXACT
     repairs = frozenset({"GB0124"})
+    marks = ("fill_(",)
 
     def find(self, module: Module) -> Iterator[Site]:
-        for node in ast.walk(module.tree):
+        for node in module.analysis.calls(("fill_",)):
             if (item := _filled_item(node)) is not None:
                 assert isinstance(item.func, ast.Attribute)
                 if is_tensor(module, item.func.value):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
-from graphfix.source.tensors import is_compiled
 
 from ._match import is_log_statement
 
@@ -35,10 +34,11 @@ class LogCall(Rule):
     title = "keep a log call out of the graph"
     safety = Safety.EXACT
     repairs = frozenset({"GB0059", "GB0291", "GB0007", "GB0008", "GB0124"})
+    marks = ("print", "warn", "log", "trace(")
 
     def find(self, module: Module) -> Iterator[Site]:
-        for node in ast.walk(module.tree):
-            if is_log_statement(node) and is_compiled(module, node) and not _is_guarded(module, node):
+        for node in module.analysis.nodes(ast.Expr):
+            if is_log_statement(node) and not _is_guarded(module, node):
                 yield Site(module, node)
 
     def rewrite(self, site: Site) -> Rewrite | None:

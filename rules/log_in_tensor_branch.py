@@ -38,7 +38,7 @@ class LogInTensorBranch(Rule):
     repairs = frozenset({"GB0170", "GB0124"})
 
     def find(self, module: Module) -> Iterator[Site]:
-        for node in ast.walk(module.tree):
+        for node in module.analysis.nodes(ast.If):
             if isinstance(node, ast.If) and _is_log_check(node) and _tests_tensor(module, node.test):
                 yield Site(module, node)
 
@@ -161,7 +161,7 @@ class LogInTensorBranch(Rule):
 
 def _is_log_check(branch: ast.If) -> bool:
     rest = branch.orelse
-    return is_pure(branch.test) and only_logs(branch.body) and (not rest or only_logs(rest))
+    return only_logs(branch.body) and (not rest or only_logs(rest)) and is_pure(branch.test)
 
 
 def _in_test(site: Site, branch: ast.If) -> bool:

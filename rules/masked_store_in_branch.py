@@ -42,7 +42,7 @@ class MaskedStoreInBranch(Rule):
     dual = True
 
     def find(self, module: Module) -> Iterator[Site]:
-        for node in ast.walk(module.tree):
+        for node in module.analysis.nodes(ast.If):
             if (
                 isinstance(node, ast.If)
                 and (mask := _stored_mask(module, node)) is not None

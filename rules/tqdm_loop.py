@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
-from graphfix.source.tensors import is_compiled
 
 from ._match import dotted, is_pure
 
@@ -34,10 +33,11 @@ class TqdmLoop(Rule):
     title = "loop without the progress bar while compiling"
     safety = Safety.EXACT
     repairs = frozenset({"GB0007", "GB0008", "GB0059", "GB0156"})
+    marks = ("tqdm", "trange", "track(")
 
     def find(self, module: Module) -> Iterator[Site]:
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.For) and _items(node.iter) is not None and is_compiled(module, node):
+        for node in module.analysis.nodes(ast.For):
+            if isinstance(node, ast.For) and _items(node.iter) is not None:
                 yield Site(module, node.iter)
 
     def rewrite(self, site: Site) -> Rewrite | None:

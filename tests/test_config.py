@@ -24,8 +24,12 @@ exclude = ["tests"]
 scope = "src"
 unsafe = true
 rule-packs = ["my-rules"]
+baseline = "known.json"
+respect-gitignore = false
 [tool.graphfix.targets]
 flow = "targets.py::flow"
+[tool.graphfix.per-file-ignores]
+"tests/*" = ["GF3", "item-in-fill"]
 """
     assert load(written(tmp_path, text)) == Config(
         tmp_path,
@@ -36,6 +40,9 @@ flow = "targets.py::flow"
         ("src",),
         True,
         ("my-rules",),
+        {"tests/*": ("GF3", "item-in-fill")},
+        "known.json",
+        False,
     )
 
 
@@ -57,11 +64,15 @@ def test_without_a_pyproject(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (
-            "slect = []",
-            "has an unknown key 'slect'; known keys: exclude, ignore, rule-packs, scope, select, targets, uns",
-        ),
-        ("rule_packs = []", "has an unknown key 'rule_packs'"),
+        ("slect = []", "has an unknown key 'slect'; did you mean 'select'"),
+        ("rule_packs = []", "has an unknown key 'rule_packs'; did you mean 'rule-packs'"),
+        ("per-path-ignores = {}", "has an unknown key 'per-path-ignores'; did you mean 'per-file-ignores'"),
+        ("all = true", "has an unknown key 'all'; known keys: baseline, exclude, ignore, .*, unsafe"),
+        ("baseline = true", "baseline in .* must be a path"),
+        ("respect-gitignore = 1", "respect-gitignore in .* must be true or false"),
+        ('per-file-ignores = ["GF1"]', "per-file-ignores in .* must map patterns to lists of codes"),
+        ('per-file-ignores = {"a.py" = "GF1"}', "per-file-ignores in .* must map patterns to lists of codes"),
+        ('per-file-ignores = {"a.py" = [1]}', "per-file-ignores in .* must be a list of strings"),
         ('select = "GF1"', "select in .* must be a list of strings"),
         ("exclude = [1]", "exclude in .* must be a list of strings"),
         ('unsafe = "yes"', "unsafe in .* must be true or false"),
@@ -73,7 +84,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, table: str, message: str) -> Non
     with pytest.raises(ConfigError, match=message) as caught:
         load(written(tmp_path, f"[tool.graphfix]\n{table}\n"))
     assert "pyproject.toml" in str(caught.value)
-    assert str(caught.value).endswith(".")
+    assert str(caught.value).endswith((".", "?"))
 
 
 @pytest.mark.parametrize("text", ["[tool\n", "tool.graphfix = 3\n", "[tool.graphfix]\nselect = [\n"])

@@ -7,7 +7,19 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
-from graphfix.model import Break, Counts, Finding, Fix, Location, Report, Safety, Status, TargetReport, Verdict
+from graphfix.model import (
+    Break,
+    Certainty,
+    Counts,
+    Finding,
+    Fix,
+    Location,
+    Report,
+    Safety,
+    Status,
+    TargetReport,
+    Verdict,
+)
 from graphfix.report import render
 
 WHERE = Location("mask.py", 161, 14, 161, 34)
@@ -60,6 +72,14 @@ def test_nothing_breaks_out_of_a_command() -> None:
     kind, properties, message = parse(shown[0])
     assert (kind, properties["file"], message) == ("warning", hostile, hostile)
     assert properties["title"] == f"graphfix {hostile}"
+
+
+def test_what_is_only_likely_is_a_notice_on_its_line() -> None:
+    found = Finding(WHERE, "GF301", "log-call: 50% sure, or so", "", certainty=Certainty.LIKELY)
+    shown = render(Report({}, findings=(found, replace(found, certainty=Certainty.CERTAIN))), "github").splitlines()
+    place = "file=mask.py,line=161,col=15,endLine=161,endColumn=35,title=graphfix GF301"
+    assert shown[0] == f"::notice {place}::log-call: 50%25 sure, or so"
+    assert shown[1] == f"::warning {place}::log-call: 50%25 sure, or so"
 
 
 def test_failed_targets_are_errors_and_come_first() -> None:

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from graphfix.model import (
     Arm,
     Break,
+    Certainty,
     Counts,
     CudagraphSkip,
     Finding,
@@ -155,6 +156,14 @@ def test_a_failed_target_shows_its_error_and_stack() -> None:
 def test_a_rule_that_has_no_fix_here_says_so() -> None:
     found = Finding(Location("a.py", 3), "GF301", "prints", "print(x)")
     assert "GF301no fix" in Page(render(Report({}, findings=(found,)), "html")).texts["td"]
+
+
+def test_a_static_finding_names_its_function_and_says_if_it_is_only_likely() -> None:
+    likely = Finding(Location("a.py", 3), "GF301", "prints", "print(x)", certainty=Certainty.LIKELY, function="Net.go")
+    certain = replace(likely, certainty=Certainty.CERTAIN, function="")
+    cells = Page(render(Report({}, findings=(likely, certain)), "html")).texts["td"]
+    assert [cells[0], cells[2]] == ["a.py:3in Net.go", "GF301likelyno fix"]
+    assert [cells[3], cells[5]] == ["a.py:3", "GF301no fix"]
 
 
 def test_control_characters_get_a_glyph() -> None:

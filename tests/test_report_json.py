@@ -9,6 +9,7 @@ from typing import Any
 from graphfix.model import (
     Arm,
     Break,
+    Certainty,
     Counts,
     CudagraphSkip,
     Finding,
@@ -80,6 +81,7 @@ SITE_FIELDS = [
     "rule",
     "fix",
 ]
+FINDING_FIELDS = [*SITE_FIELDS[:5], "function", "code", "rule", "message", "certainty", "fix"]
 TARGET_FIELDS = [
     "name",
     "spec",
@@ -121,7 +123,7 @@ def test_the_fields_are_exactly_those_of_schema_1() -> None:
     assert set(target["cudagraph_skips"][0]) == {"reason", "path", "line"}
     assert set(target["syncs"][0]) == {"path", "line", "op"}
     assert set(target["skipped_frames"][0]) == {"function", "path", "line", "reason"}
-    assert list(found["findings"][0]) == ["path", "line", "column", "end_line", "end_column", "rule", "message", "fix"]
+    assert list(found["findings"][0]) == FINDING_FIELDS
 
 
 def test_a_site_says_where_what_and_why() -> None:
@@ -152,6 +154,32 @@ def test_a_site_says_where_what_and_why() -> None:
 
 def test_a_place_that_nothing_repairs_has_no_fix() -> None:
     assert read(REPORT)["findings"][0]["fix"] is None
+
+
+def test_a_finding_says_how_sure_it_is_and_where_it_stands() -> None:
+    likely = Finding(WHERE, "GF101", "reads a value", "x.item()", certainty=Certainty.LIKELY, function="Net.forward")
+    found = read(replace(REPORT, findings=(likely, replace(likely, fix=FIX, certainty=Certainty.CERTAIN, function=""))))
+    assert found["findings"] == [
+        {
+            "path": "mask.py",
+            "line": 161,
+            "column": 14,
+            "end_line": 161,
+            "end_column": 34,
+            "function": "Net.forward",
+            "code": "x.item()",
+            "rule": "GF101",
+            "message": "reads a value",
+            "certainty": "likely",
+            "fix": None,
+        },
+        {
+            **found["findings"][0],
+            "function": "",
+            "certainty": "certain",
+            "fix": {"safety": "proven", "title": "keep the tensor", "diff": "--- a\n+++ b\n"},
+        },
+    ]
 
 
 def test_apply_adds_the_fixes_and_a_verdict_per_target() -> None:

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from graphfix.model import Break, Counts, Finding, Fix, Location, Report, Safety, Status, TargetReport, Verdict
+from graphfix.model import (
+    Break,
+    Certainty,
+    Counts,
+    Finding,
+    Fix,
+    Location,
+    Report,
+    Safety,
+    Status,
+    TargetReport,
+    Verdict,
+)
 from graphfix.report import render
 
 WHERE = Location("mask.py", 161, 14, 161, 34)
@@ -36,9 +48,19 @@ def physical(of: Report) -> Any:
     return run(of)["results"][0]["locations"][0]["physicalLocation"]
 
 
-def test_columns_count_from_one_in_characters_and_the_run_says_so() -> None:
+def test_columns_count_from_one_in_utf16_code_units_and_the_run_says_so() -> None:
     assert physical(report(SITE))["region"] == {"startLine": 161, "endLine": 161, "startColumn": 15, "endColumn": 35}
-    assert run(report(SITE))["columnKind"] == "unicodeCodePoints"
+    assert run(report(SITE))["columnKind"] == "utf16CodeUnits"
+    code = "s = '😀é😀', n.item()"
+    wide = replace(STATIC, code=code, location=Location("a.py", 3, code.index("n.item"), 3, len(code)))
+    region = physical(replace(report(), findings=(wide,)))["region"]
+    line = code.encode("utf-16-le")
+    assert line[2 * (region["startColumn"] - 1) : 2 * (region["endColumn"] - 1)].decode("utf-16-le") == "n.item()"
+
+
+def test_a_span_over_lines_ends_with_its_last_line() -> None:
+    tall = replace(STATIC, location=Location("a.py", 3, 4, 5, 2))
+    assert physical(replace(report(), findings=(tall,)))["region"] == {"startLine": 3, "startColumn": 5, "endLine": 5}
 
 
 def test_a_span_without_columns_is_the_whole_line() -> None:
@@ -52,7 +74,9 @@ def test_a_start_without_an_end_reaches_to_the_end_of_its_line() -> None:
 
 def test_a_place_without_a_line_is_the_whole_file() -> None:
     nowhere = replace(STATIC, location=Location("a.py", 0))
-    assert physical(replace(report(), findings=(nowhere,))) == {"artifactLocation": {"uri": "a.py"}}
+    assert physical(replace(report(), findings=(nowhere,))) == {
+        "artifactLocation": {"uri": "a.py", "uriBaseId": "%SRCROOT%"}
+    }
 
 
 def test_a_result_is_named_after_its_rule_else_the_break_else_the_fact() -> None:
@@ -132,6 +156,46 @@ def test_a_skipped_file_is_a_notification_with_its_place() -> None:
         {
             "level": "warning",
             "message": {"text": "skipped: invalid syntax"},
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": "bad.py"}}}],
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": "bad.py", "uriBaseId": "%SRCROOT%"}}}],
         }
     ]
+
+
+def test_what_is_only_likely_is_a_note() -> None:
+    likely = replace(STATIC, certainty=Certainty.LIKELY, function="Net.forward")
+    certain, note = run(replace(report(), findings=(STATIC, likely)))["results"]
+    assert (certain["level"], note["level"]) == ("warning", "note")
+    assert [one["properties"]["certainty"] for one in (certain, note)] == ["certain", "likely"]
+    assert note["locations"][0]["logicalLocations"] == [{"fullyQualifiedName": "Net.forward", "kind": "function"}]
+    assert "logicalLocations" not in certain["locations"][0]
+
+
+def test_a_rule_is_described_by_its_own_words() -> None:
+    words = "What it does:\n    Keeps a call\n    out of the graph.\n\nSafety:\n    Exact.\n"
+    (rule,) = run(replace(report(), findings=(STATIC,)), explain_rule=lambda code: words)["tool"]["driver"]["rules"]
+    assert rule["fullDescription"] == {"text": "Keeps a call out of the graph."}
+    assert rule["defaultConfiguration"] == {"level": "warning"}
+
+
+def test_a_fingerprint_outlives_other_lines_and_tells_twins_apart() -> None:
+    def prints(*findings: Finding) -> list[str]:
+        results = run(replace(report(), findings=findings))["results"]
+        return [result["partialFingerprints"]["graphfix/v1"] for result in results]
+
+    twins = prints(STATIC, replace(STATIC, location=Location("a.py", 9)))
+    assert twins == prints(
+        replace(STATIC, location=Location("a.py", 30)), replace(STATIC, location=Location("a.py", 39))
+    )
+    others = (replace(STATIC, rule="GF302"), replace(STATIC, code="print(y)"), replace(STATIC, function="f"))
+    moved = replace(STATIC, location=Location("b.py", 3))
+    assert len({*twins, *prints(*others, moved)}) == 6
+
+
+def test_relative_uris_have_a_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ä b"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert run(report(SITE))["originalUriBaseIds"] == {"%SRCROOT%": {"uri": f"{tmp_path.as_uri()}/%C3%A4%20b/"}}
+    assert physical(report(SITE))["artifactLocation"]["uriBaseId"] == "%SRCROOT%"
+    outside = replace(SITE, location=Location("/opt/a.py", 3))
+    assert physical(report(outside))["artifactLocation"] == {"uri": "file:///opt/a.py"}

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from graphfix.model import (
     Arm,
     Break,
+    Certainty,
     Counts,
     CudagraphSkip,
     Finding,
@@ -240,9 +241,40 @@ def test_findings_are_grouped_by_file_and_say_whether_a_fix_is_available() -> No
         "a.py",
         "a.py:3:5: GF101 reads a value",
     ]
-    assert text.count("fix: none") == 2
-    assert text.count("fix: exact (drop .item())") == 1
-    assert text.endswith("\n3 findings, 1 with a fix\n")
+    assert text.count("fix:") == text.count("fix: exact (drop .item())") == 1
+    assert text.endswith("\n3 findings in 2 files: 3 GF101; 1 with a fix\n")
+    assert "likely" not in text
+
+
+def found(rule: str, line: int, certainty: Certainty = Certainty.CERTAIN, safety: Safety | None = None) -> Finding:
+    return Finding(Location("a.py", line), rule, "reads a value", "n.item()", certainty=certainty, safety=safety)
+
+
+def test_what_is_only_likely_is_marked_and_counted() -> None:
+    text = render(
+        Report(VERSIONS, findings=(found("GF101", 3, Certainty.LIKELY), found("GF101", 4))), "text", width=100
+    )
+    assert "\na.py:3: likely GF101 reads a value\n" in text
+    assert "\na.py:4: GF101 reads a value\n" in text
+    assert text.endswith("\n2 findings in 1 file (1 likely): 2 GF101\n")
+
+
+def test_the_summary_counts_by_rule_and_says_what_apply_writes() -> None:
+    exact, proven = Safety.EXACT, Safety.PROVEN
+    findings = (
+        found("GF201", 1, safety=proven),
+        found("GF302", 2, safety=exact),
+        *(found("GF301", line, safety=exact) for line in (3, 4)),
+    )
+    shown = render(Report(VERSIONS, findings=findings), "text", width=100).splitlines()
+    assert shown[-2:] == [
+        "4 findings in 1 file: 2 GF301, 1 GF201, 1 GF302",
+        "`graphfix apply PATH` writes the exact fixes (GF301, GF302)",
+    ]
+    applied = render(Report(VERSIONS, findings=findings, fixes=()), "text", width=100)
+    assert "graphfix apply" not in applied, "what apply left it cannot fix"
+    likely = found("GF301", 9, Certainty.LIKELY, exact)
+    assert "graphfix apply" not in render(Report(VERSIONS, findings=(findings[0], likely)), "text", width=100)
 
 
 def test_no_graph_at_all_is_not_clean() -> None:

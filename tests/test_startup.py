@@ -78,6 +78,10 @@ def test_a_finding_with_its_fix_needs_libcst_and_still_no_torch(project: Path) -
     done = python(project, "-X", "importtime", "-m", "graphfix", "scan", "bar.py")
     assert done.returncode == 1
     assert "GF302" in done.stdout
+    assert imported(done).isdisjoint({"torch", "libcst"})
+    done = python(project, "-X", "importtime", "-m", "graphfix", "scan", "bar.py", "--format", "json")
+    assert done.returncode == 1
+    assert "+    for factor in range(4) if" in done.stdout
     assert "libcst" in imported(done)
     assert "torch" not in imported(done)
 

@@ -8,7 +8,8 @@ import textwrap
 import pytest
 
 from graphfix.source.module import Module
-from graphfix.source.tensors import is_compiled, is_tensor
+from graphfix.source.reach import Reach
+from graphfix.source.tensors import is_tensor
 
 SOURCE = """
 import numpy as np
@@ -22,14 +23,15 @@ def f(t: torch.Tensor, u: "Tensor", other, d: Array, *rest: Tensor, maybe: Tenso
 
 CERTAIN = """
 t  u  t + 1  1 - t  -t  ~t  t > 0  0 < t  t == u  t[0]  t[t > 0]  t.T  t.sum()  t.max()  t.view(-1).float()
-t.clone().add_(1)  torch.zeros(3)  torch.where(t>0,t,u)  torch.max(t)  torch.cat([t,u])  t@other  t.detach().reshape(())
+t.clone().add_(1)  other*t  torch.zeros(3)  torch.where(t>0,t,u)  torch.max(t)  torch.cat([t,u])  t@other
+t.detach().reshape(())
 (t if other else u)  torch.zeros(1)[0].mean()
 """
 
 UNCERTAIN = """
 other  d  rest  maybe  other.sum()  np.zeros(3)  t.item()  t.tolist()  t.shape  t.shape[0]  t.size(0)  t.max(dim=0)
 t.max(0)  t.sort()  t.topk(2)  t.split(2)  torch.chunk(t,2)  torch.where(t)  torch.max(t,0)  torch.unique(t)  t.numpy()
-(not t)  (t is None)  (t == None)  (t == "a")  (0 < t < 1)  (t in u)  "%s"%t  [0]*t  other*t  (t if other else 0)
+(not t)  (t is None)  (t == None)  (t == "a")  (0 < t < 1)  (t in u)  "%s"%t  [0]*t  (t if other else 0)
 len(t)  int(t)  t.grad  t.nonzero(as_tuple=True)  t.equal(u)  t.is_cuda  t.is_floating_point()  missing  self.weight
 t.requires_grad  t.dim()  torch.equal(t,u)  (lambda t: t)  [t]  (t,u)  torch.nonzero(t,as_tuple=True)
 """
@@ -76,31 +78,52 @@ def test_uncertain(expression: str) -> None:
         "for i in range(3):\n    t = t + i\nt",
         "x = t\n[x for x in other]\nx",
         "def g(x): return x\nx = t\nx",
+        "x = other\nx = t\nx",
+        "x, y = t.max(0)\nx",
+        "(x, y), z = torch.split(t, 2), other\ny",
+        "rest = torch.stack(rest)\nrest",
+        "if other:\n    return\nelse:\n    x = t\nx",
+        "x = None\nif x is None:\n    x = t\nx",
+        "if other is None:\n    other = t\nelif not isinstance(other, Tensor):\n    other = torch.tensor(other)\nother",
+        "if maybe is not None:\n    x = maybe\nelse:\n    x = t\nx",
+        "while other:\n    t = t * 2\n    if t is other:\n        break\nt",
+        "try:\n    x = t\nexcept ValueError:\n    x = u\nx",
+        "x = [t * one for one in other]\nx[0]",
+        "x = {1: t}\ny = (z := t + 1)\nz",
+        "with torch.no_grad():\n    x = t\nx",
+        "def g(v):\n    return v.unsqueeze(0)\ng(other)",
+        "def g(v) -> Tensor:\n    return v\nx = g(other)\nx",
     ],
 )
 def test_names_that_stay_tensors(body: str) -> None:
     assert last(body)
 
 
+@pytest.mark.parametrize("body", ["for x in t:\n    x", "x = t\ndef g():\n    return x\n"])
+def test_names_inside(body: str) -> None:
+    assert last(body, "x")
+
+
 @pytest.mark.parametrize(
     ("body", "name"),
     [
         ("x = torch.ones(3)\nif other:\n    x = 3\nx", "x"),
+        ("x = torch.ones(3)\nfor i in other:\n    y = x\n    x = 3\n", "x"),
+        ("x = torch.ones(3)\nwhile other:\n    if other:\n        x = 3\n        continue\n    x = t\nx", "x"),
+        ("x = t\ndel x\nx", "x"),
+        ("if torch.compiler.is_compiling():\n    x = 3\nelse:\n    x = t\nx", "x"),
+        ("if isinstance(t, int):\n    t", "t"),
         ("x = torch.ones(3)\nx = x.item()\nx", "x"),
         ("t = t.max()\nt = t.tolist()\nt", "t"),
-        ("for x in t:\n    x", "x"),
         ("with other as x:\n    x", "x"),
-        ("x, y = t.max(0)\nx", "x"),
         ("x = t\nimport x\nx", "x"),
         ("x = t\ndef x(): pass\nx", "x"),
         ("try:\n    x = t\nexcept E as x:\n    pass\nx", "x"),
         ("x = t\nmatch other:\n    case [x]: pass\nx", "x"),
         ("x = t\ndef g():\n    nonlocal x\n    x = 1\nx", "x"),
-        ("x = t\ndef g():\n    return x\n", "x"),
         ("global x\nx = t\nx", "x"),
         ("x = t\n(lambda x: x)", "x"),
         ("[t for t in other]", "t"),
-        ("rest = torch.stack(rest)\nrest", "rest"),
         ("other = other + 1\nother", "other"),
         ("other += t\nother", "other"),
         ("torch = other\nx = torch.ones(3)\nx", "x"),
@@ -124,7 +147,8 @@ def test_torch_by_another_name() -> None:
 
 
 def test_long_sums_end() -> None:
-    assert not last("other" + " + t" * 500)
+    assert last("other" + " + t" * 500)
+    assert not last("other" + " + other" * 500)
     assert not last("\n".join(f"x{i} = x{i - 1} + x{i - 1}" for i in range(1, 60)) + "\nx59", "x59")
 
 
@@ -133,6 +157,8 @@ def test_long_sums_end() -> None:
     [
         ("class A(nn.Module):\n    def forward(self):\n        mark\n", True),
         ("class A(nn.Module):\n    def load(self):\n        mark\n", False),
+        ("class A(nn.Module):\n    def forward(self):\n        self.__of()\n    def __of(self):\n        mark\n", True),
+        ("class A(nn.Module):\n    def __init__(self):\n        mark\n", False),
         ("class A:\n    def forward(self):\n        mark\n", False),
         ("@torch.compile(mode='x')\ndef f():\n    def g():\n        mark\n", True),
         ("def f():\n    mark\n", False),
@@ -142,4 +168,5 @@ def test_long_sums_end() -> None:
 def test_compiled_regions(source: str, expected: bool) -> None:
     module = Module("m.py", source)
     mark = next(node for node in ast.walk(module.tree) if isinstance(node, ast.Name) and node.id == "mark")
-    assert is_compiled(module, mark) is expected
+    function = module.analysis.function(mark)
+    assert (function is not None and module.analysis.reached.of(function) is Reach.COMPILED) is expected

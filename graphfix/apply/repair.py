@@ -241,10 +241,11 @@ class Repair:
             self.dropped.append(record)
 
     def _settle(self, target: Target, original: Reference) -> None:
-        """Take back the target's own fixes, the newest first, until its verdict under the user's backend holds."""
+        """Take back the target's own fixes, the newest first, until its verdict under the user's backend holds, or
+        fails without any fix as well."""
         while self.kept and self.kept[-1].target == target:
             found = self._judge(target, original).verdict
-            if found is None or found.ok:
+            if found is None or found.ok or found.inherited:
                 return
             self._take_back(found)
 

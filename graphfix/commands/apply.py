@@ -12,14 +12,14 @@ from graphfix.apply.git import refuse_uncommitted
 from graphfix.apply.journal import Journal, opened
 from graphfix.apply.repair import Policy, Repair
 from graphfix.apply.write import lies_in, refuse_half_done, undo, write_files
-from graphfix.commands.outcome import Outcome, exit_code, write_bytes
+from graphfix.commands.outcome import Outcome, exit_code, filling, write_bytes
 from graphfix.errors import UsageError
 from graphfix.model import Report
 from graphfix.progress import Progress
 from graphfix.prove import overlay
 from graphfix.prove.patch import patch as patch_of
 from graphfix.prove.verify import default_backend
-from graphfix.scan import static, targets
+from graphfix.scan import targets
 from graphfix.settings import Settings
 from graphfix.source.sources import Sources
 
@@ -85,8 +85,9 @@ def apply(
         with Progress() as progress:
             repair = Repair(settings.options, policy, progress)
             reports = repair.run(chosen.targets)
-        files = static.python_files(chosen.paths, settings.config.exclude)
-        exact = apply_exact(repair.sources, (file for file in files if lies_in(file, scope)), settings.rules)
+        files = settings.files(chosen.paths)
+        inside = (file for file in files if lies_in(file, scope))
+        exact = apply_exact(repair.sources, inside, settings.all_rules, settings.filter.kept)
         written, patch = _write(exact.sources, sink, journal, scope)
     report = Report(
         settings.versions(reports),
@@ -97,7 +98,8 @@ def apply(
         exact.skipped,
     )
     would_change = bool(exact.sources.patched) and (sink.check or sink.diff)
-    return Outcome(report, max(exit_code(report), int(would_change)), patch)
+    fill = filling(exact.sources, settings.rules)
+    return Outcome(report, max(exit_code(report), int(would_change)), patch, fill=fill)
 
 
 def _scope(paths: Sequence[Path], settings: Settings) -> tuple[Path, ...]:

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graphfix.commands.words import rule_words
 from graphfix.errors import WriteError
 from graphfix.model import Report, Status
+from graphfix.rule import Rule
+from graphfix.scan.fixes import with_fixes
+from graphfix.source.sources import Sources
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The report, the exit code, and the patch that `--diff` prints instead of the report."""
+    """The report, the exit code, the patch that `--diff` prints instead of the report, and notes for stderr.
+
+    `fill` makes the fixes of static findings, for all formats but text: making them takes longer than finding.
+    """
 
     report: Report
     exit_code: int
     patch: bytes | None = None
+    notes: tuple[str, ...] = ()
+    fill: Callable[[Report], Report] | None = None
 
     def render(self, format: str, color: bool) -> str:
         """The report in the format asked for."""
         from graphfix.report import render
 
-        return render(self.report, format, color=color, explain_rule=rule_words)
+        report = self.report if self.fill is None or format == "text" else self.fill(self.report)
+        return render(report, format, color=color, explain_rule=rule_words)
+
+
+def filling(sources: Sources, rules: Sequence[Rule]) -> Callable[[Report], Report]:
+    """Makes the fixes of a report's findings; these are places in `sources`."""
+    return lambda report: replace(report, findings=tuple(with_fixes(report.findings, sources, rules)))
 
 
 def exit_code(report: Report) -> int:

@@ -2,36 +2,119 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graphfix.commands.outcome import Outcome, exit_code
-from graphfix.errors import UsageError
+from graphfix.commands.outcome import Outcome, exit_code, filling
+from graphfix.errors import SourceError, UsageError
 from graphfix.message import registry_ids
 from graphfix.model import Report, Target
 from graphfix.progress import Progress
 from graphfix.scan import dynamic, static, targets, trace
+from graphfix.scan.files import is_excluded
+from graphfix.scan.link import FileScan, linked
 from graphfix.settings import Settings
 from graphfix.source.sources import Sources
+from graphfix.source.text import decode
+
+STDIN = "-"
 
 
-def scan(where: Sequence[str], settings: Settings, log: Path | None = None) -> Outcome:
-    """Compile the targets and read the paths that `where` names; or read the breaks that a log tells of."""
-    if log is not None:
-        return _scan_log(where, settings, log)
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What besides paths and targets is asked for: a log to read, a name for stdin, a baseline to write."""
+
+    log: Path | None = None
+    stdin_filename: Path | None = None
+    write_baseline: Path | None = None
+
+    def validate(self, where: Sequence[str]) -> None:
+        """Raises UsageError where the parts exclude each other."""
+        if self.log is not None and where:
+            raise UsageError("--trace reads a log instead of paths and targets; leave one of the two out.")
+        if self.log is not None and self.write_baseline is not None:
+            raise UsageError(
+                "--write-baseline holds findings of paths, and --trace reads none; leave one of the two out."
+            )
+        if STDIN in where and len(where) > 1:
+            raise UsageError("- reads one file from stdin; name it alone.")
+        if self.stdin_filename is not None and STDIN not in where:
+            raise UsageError("--stdin-filename names what stdin holds; read it with graphfix scan -.")
+
+
+def scan(where: Sequence[str], settings: Settings, request: Request | None = None) -> Outcome:
+    """Compile the targets and read the paths that `where` names; or read stdin, or the breaks that a log tells of."""
+    request = request or Request()
+    request.validate(where)
+    if request.log is not None:
+        return _scan_log(settings, request.log)
+    if STDIN in where:
+        named = request.stdin_filename or Path("<stdin>")
+        return _scan_stdin(named, settings, request)
     chosen = targets.select(where, settings.config)
-    findings, skipped = static.scan(chosen.paths, settings.rules, settings.config.exclude)
+    cache = settings.root if settings.cache else None
+    scans = static.scan(settings.files(chosen.paths), settings.all_rules, cache, settings.file_jobs)
+    return _reported(scans, Sources(), chosen, settings, request)
+
+
+def _scan_stdin(path: Path, settings: Settings, request: Request) -> Outcome:
+    data = sys.stdin.buffer.read()
+    scans, sources = list[FileScan](), Sources()
+    if not is_excluded(path, settings.config.exclude, settings.root):
+        try:
+            text = decode(data, str(path)).text
+            scans = linked([static.scan_text(str(path), text, settings.all_rules)])
+            sources = Sources({os.path.realpath(path): text})
+        except SourceError as error:
+            scans = [FileScan(str(path), error=str(error))]
+    return _reported(scans, sources, targets.Selection(paths=[path]), settings, request)
+
+
+def _reported(
+    scans: Sequence[FileScan], sources: Sources, chosen: targets.Selection, settings: Settings, request: Request
+) -> Outcome:
+    """Run the targets, and report them with what is to be told of the files."""
+    if request.write_baseline is not None:
+        findings, notes = [], _write_baseline(request.write_baseline, scans, settings)
+    else:
+        findings, notes = [found for scan in scans for found in settings.filter.kept(scan)], _stale(scans, settings)
+    skipped = tuple((scan.path, scan.error) for scan in scans if scan.error is not None)
     with Progress() as progress:
         reports = dynamic.scan(chosen.targets, settings.options, progress)
-    report = Report(settings.versions(reports), tuple(reports), tuple(findings), skipped=tuple(skipped))
+    report = Report(settings.versions(reports), tuple(reports), tuple(findings), skipped=skipped)
     unread = any(Path(path) in chosen.paths for path, _ in skipped)
-    return Outcome(report, 2 if unread else exit_code(report))
+    fill = filling(sources, settings.rules)
+    return Outcome(report, 2 if unread else exit_code(report), notes=notes, fill=fill)
 
 
-def _scan_log(where: Sequence[str], settings: Settings, log: Path) -> Outcome:
-    if where:
-        raise UsageError("--trace reads a log instead of paths and targets; leave one of the two out.")
+def _write_baseline(file: Path, scans: Sequence[FileScan], settings: Settings) -> tuple[str, ...]:
+    """Write what would be reported if there were no baseline yet."""
+    from graphfix.scan import baseline  # most scans have none
+
+    shown = replace(settings, baseline=None).filter
+    findings = [finding for scan in scans for finding in shown.kept(scan)]
+    baseline.write(file, findings)
+    return (f"{_counted(len(findings), 'finding', 'findings')} written to {file}.",)
+
+
+def _stale(scans: Sequence[FileScan], settings: Settings) -> tuple[str, ...]:
+    count = settings.filter.stale(scans)
+    if not count or settings.baseline is None:
+        return ()
+    left = _counted(count, "entry", "entries")
+    return (
+        f"{left} of {settings.baseline.name} {'match' if count > 1 else 'matches'} nothing any more; write it anew.",
+    )
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
+def _scan_log(settings: Settings, log: Path) -> Outcome:
     sources = Sources()
     reading = trace.read(log, registry_ids(), sources, settings.options.scope)
     several = f" ({reading.logs} logs)" if reading.logs > 1 else ""

@@ -10,17 +10,29 @@ from graphfix.errors import UsageError
 from graphfix.message import CONSEQUENCES, registry
 from graphfix.registry import all_rules
 from graphfix.rule import Rule
+from graphfix.source.suppress import UNUSED, UNUSED_NAME
+
+_UNUSED_TITLE = "a comment silences nothing"
+_UNUSED_WORDS = """\
+What it does: reports a `# graphfix: ignore[...]` comment, or a part of one, that silences nothing which the text shows,
+or that names no rule. A comment that outlives its finding would silence the next one, too.
+
+A comment for a break that only a compile shows names its id, `ignore[GB0124]`, and is not reported.
+"""
 
 
 def list_rules() -> str:
     """One line a rule: code, name, safety, title."""
-    rules = all_rules()
-    wide = max(len(rule.name) for rule in rules)
-    return "".join(f"{rule.code}  {rule.name:{wide}}  {rule.safety:6}  {rule.title}\n" for rule in rules)
+    rows = [(UNUSED, UNUSED_NAME, "", _UNUSED_TITLE)]
+    rows += [(rule.code, rule.name, rule.safety, rule.title) for rule in all_rules()]
+    wide = max(len(name) for _, name, *_ in rows)
+    return "".join(f"{code}  {name:{wide}}  {safety:6}  {title}\n" for code, name, safety, title in rows)
 
 
 def explain(code: str) -> str:
     """The words of a rule, or of a break id of the installed torch. Raises UsageError for neither."""
+    if code.upper() == UNUSED or code == UNUSED_NAME:
+        return f"{UNUSED} {UNUSED_NAME}: {_UNUSED_TITLE}\n\n{_UNUSED_WORDS}"
     rule = _rule(code)
     if rule is not None:
         return _heading(rule) + "\n\n" + rule_words(rule.code)
@@ -39,6 +51,8 @@ def _heading(rule: Rule) -> str:
 
 def rule_words(code: str) -> str:
     """The docstring of a rule and the ids it repairs, empty for an unknown code."""
+    if code == UNUSED:
+        return _UNUSED_WORDS
     rule = _rule(code)
     if rule is None:
         return ""

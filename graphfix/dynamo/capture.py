@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -62,11 +62,44 @@ def compiled(call: Call, backend: CountingBackend) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def same_random_numbers() -> Iterator[None]:
-    """Let Inductor draw the random numbers that eager draws, so that outputs can be compared."""
-    import torch._inductor.config as inductor
+    """Let Inductor draw the random numbers that eager draws, so that outputs can be compared.
 
-    with inductor.patch(fallback_random=True):
+    `randn_like` and its like draw other numbers for another layout of the tensor that they are like, and Inductor may
+    lay that tensor out as it likes (seen on 2.11 and 2.13): here it must keep the strides that eager has.
+    """
+    import torch._inductor.config as inductor
+    import torch.compiler.config
+    from torch._inductor import lowering
+
+    constraints: dict[Any, Any] = lowering._maybe_layout_constraints
+    config: Any = torch.compiler.config
+    tag = {"cache_key_tag": "strides of eager"} if hasattr(config, "cache_key_tag") else {}  # not in 2.6
+    with (
+        inductor.patch(fallback_random=True),
+        config.patch(tag),  # the code in Inductor's caches was made without these strides
+        _entries(constraints, _LIKE, lowering.constrain_to_fx_strides),
+    ):
         yield
+
+
+_LIKE = tuple(
+    getattr(packet, overload)
+    for packet in (torch.ops.aten.rand_like, torch.ops.aten.randn_like, torch.ops.aten.randint_like)
+    for overload in packet.overloads()  # type: ignore[no-untyped-call]
+)
+
+
+@contextlib.contextmanager
+def _entries(table: dict[Any, Any], keys: Iterable[Any], value: Any) -> Iterator[None]:
+    """Give the keys a value for a while."""
+    kept = {key: table[key] for key in keys if key in table}
+    table.update(dict.fromkeys(keys, value))
+    try:
+        yield
+    finally:
+        for key in keys:
+            table.pop(key, None)
+        table.update(kept)
 
 
 def copy_arguments(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from graphfix.model import Finding, FixRecord, Verdict
+from graphfix.model import Certainty, Finding, FixRecord, Verdict
 from graphfix.report._marks import mark, visible
 from graphfix.report._paths import place, shorten
 from graphfix.report._words import cost, judgement, notes, verdict_facts, why
@@ -88,7 +88,8 @@ def _site(site: Finding) -> str:
 
 
 def _where(finding: Finding) -> str:
-    function = f'<div class="soft">in {escape(finding.break_.function)}</div>' if finding.break_ else ""
+    name = finding.break_.function if finding.break_ else finding.function
+    function = f'<div class="soft">in {escape(name)}</div>' if name else ""
     folding = escape(place(finding.location)).replace("/", "/<wbr>")
     return f'<td class="path"><code>{folding}</code>{function}</td>'
 
@@ -118,4 +119,6 @@ def _rule(finding: Finding) -> str:
     safety = f'<div class="{finding.fix.safety}">{finding.fix.safety}</div>' if finding.fix else ""
     if finding.rule and not finding.fix:
         safety = '<div class="soft">no fix</div>'
+    if finding.certainty is Certainty.LIKELY:
+        safety = f'<div class="breaks">likely</div>{safety}'
     return f'<td data-label="rule">{escape(finding.rule or "–")}{safety}</td>'

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from graphfix.model import Finding, Safety
+from graphfix.model import Certainty, Finding, Safety
 from graphfix.report._marks import mark, visible
 from graphfix.report._paths import place, shorten
 from graphfix.report._text_code import NAME, PATH, PROSE, Code, Folded
@@ -54,16 +54,13 @@ def findings(found: tuple[Finding, ...]) -> Iterator[RenderableType]:
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:
-    yield Text(visible(f"{place(finding.location)}: {finding.rule or NOTHING} {finding.message}"))
+    likely = ("likely ", "yellow") if finding.certainty is Certainty.LIKELY else ""
+    rule = visible(finding.rule or NOTHING)
+    yield Text.assemble(visible(f"{place(finding.location)}: "), likely, f"{rule} ", visible(finding.message))
     yield _indented(Code(mark(finding)))
-    yield _indented(_fix(finding))
-
-
-def _fix(finding: Finding) -> Text:
-    if finding.fix is None:
-        return Text("fix: none", "dim")
-    safety = Text(finding.fix.safety, SAFETY_STYLE[finding.fix.safety])
-    return Text.assemble("fix: ", safety, visible(f" ({finding.fix.title})"))
+    if finding.fix is not None:
+        safety = Text(finding.fix.safety, SAFETY_STYLE[finding.fix.safety])
+        yield _indented(Text.assemble("fix: ", safety, visible(f" ({finding.fix.title})")))
 
 
 def _stacked(number: int, site: Finding) -> Group:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphfix.model import Finding, FixStatus, Recompile, Report, Status, TargetReport, Verdict
+from graphfix.model import Finding, Recompile, Status, TargetReport, Verdict
 from graphfix.report._paths import shorten
 
 NO_GRAPH = "no graph was captured: this is not clean"
@@ -37,7 +37,7 @@ def headline(target: TargetReport) -> str:
     if target.graphs is not None:
         parts.append(count(target.graphs, "graph"))
     if target.sites:
-        parts += _places(target.sites)
+        parts += places_to_fix(target.sites)
     elif not failed:
         breaks = [count(target.graph_breaks, "graph break"), "no places to fix"]
         parts += breaks if target.graph_breaks else ["no breaks"]
@@ -139,15 +139,8 @@ def judgement(verdict: Verdict) -> str:
     return "not proven: " + "; ".join(filter(None, reasons))
 
 
-def summary(report: Report) -> str:
-    """The last line: `2 targets: 1 clean, 1 with breaks · 3 places to fix, 2 with a proven rule`."""
-    parts = [part for part in (_targets(report), _sites(report), _findings(report), _fixes(report)) if part]
-    if report.skipped:
-        parts.append(f"{count(len(report.skipped), 'file')} skipped")
-    return " · ".join(parts)
-
-
-def _places(sites: tuple[Finding, ...]) -> list[str]:
+def places_to_fix(sites: tuple[Finding, ...]) -> list[str]:
+    """`3 places to fix`, `2 with a proven rule`."""
     ruled = sum(site.rule is not None for site in sites)
     return [f"{count(len(sites), 'place')} to fix", f"{ruled or 'none'} with a proven rule"]
 
@@ -172,33 +165,3 @@ def _arms(verdict: Verdict) -> str:
     notes += [f"one-sided: {', '.join(missed)}"] if missed else []
     more = f" ({'; '.join(notes)})" if notes else ""
     return f"arms {sum(ways)} of {len(ways)} witnessed{more}"
-
-
-def _targets(report: Report) -> str:
-    if not report.targets:
-        return ""
-    outcomes = [outcome(target) for target in report.targets]
-    kinds = [f"{outcomes.count(kind)} {kind}" for kind in OUTCOMES if kind in outcomes]
-    return f"{count(len(outcomes), 'target')}: {', '.join(kinds)}"
-
-
-def _sites(report: Report) -> str:
-    # Two targets may break at the same place; it is fixed once.
-    found = [site for target in report.targets for site in target.sites]
-    distinct = {(site.location, site.break_ and site.break_.id): site for site in found}
-    return ", ".join(_places(tuple(distinct.values()))) if distinct else ""
-
-
-def _findings(report: Report) -> str:
-    if not report.findings:
-        return "" if report.targets or report.fixes is not None else "no findings"
-    fixable = sum(finding.fix is not None for finding in report.findings)
-    return f"{count(len(report.findings), 'finding')}, {fixable or 'none'} with a fix"
-
-
-def _fixes(report: Report) -> str:
-    if report.fixes is None:
-        return ""
-    statuses = [fix.status for fix in report.fixes]
-    counted = [f"{statuses.count(status)} {status}" for status in FixStatus if status in statuses]
-    return f"fixes: {', '.join(counted)}" if counted else "no fixes"

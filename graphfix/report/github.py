@@ -6,9 +6,10 @@ Syntax and escapes: https://docs.github.com/actions/reference/workflow-commands-
 
 from __future__ import annotations
 
-from graphfix.model import Finding, Report, Status, TargetReport
+from graphfix.model import Certainty, Finding, Report, Status, TargetReport
 from graphfix.report._paths import shorten
-from graphfix.report._words import NO_GRAPH, error_parts, judgement, notes, outcome, summary, why
+from graphfix.report._summary import summary
+from graphfix.report._words import NO_GRAPH, error_parts, judgement, notes, outcome, why
 
 
 def render(report: Report) -> str:
@@ -19,8 +20,8 @@ def render(report: Report) -> str:
         for t in report.targets
         if outcome(t) == "without a graph"
     ]
-    sites = [_warning(site) for target in report.targets for site in target.sites]
-    findings = [_warning(finding) for finding in report.findings]
+    sites = [_annotation(site) for target in report.targets for site in target.sites]
+    findings = [_annotation(finding) for finding in report.findings]
     skipped = [_command("notice", f"skipped: {reason}", {"file": shorten(path)}) for path, reason in report.skipped]
     # Two targets may break at the same place: one annotation.
     lines = dict.fromkeys([*errors, *empty, *sites, *findings, *skipped, _command("notice", summary(report))])
@@ -41,7 +42,8 @@ def _says(target: TargetReport, text: str) -> str:
     return f"{target.name}: {text}"
 
 
-def _warning(finding: Finding) -> str:
+def _annotation(finding: Finding) -> str:
+    """A warning; a notice for what is only likely."""
     location = finding.location
     properties = {"file": shorten(location.path), "line": str(location.line)}
     # The runner drops columns where line and endLine differ.
@@ -52,7 +54,8 @@ def _warning(finding: Finding) -> str:
         properties["endLine"] = str(location.end_line)
     if location.column is not None and location.end_column is not None and one_line:
         properties["endColumn"] = str(location.end_column + 1)
-    return _command("warning", _message(finding), properties | {"title": _title(finding)})
+    kind = "warning" if finding.certainty is Certainty.CERTAIN else "notice"
+    return _command(kind, _message(finding), properties | {"title": _title(finding)})
 
 
 def _title(finding: Finding) -> str:

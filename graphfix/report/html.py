@@ -9,7 +9,8 @@ from graphfix.report import _html_parts as parts
 from graphfix.report._html_parts import escape
 from graphfix.report._html_style import CSS
 from graphfix.report._paths import shorten
-from graphfix.report._words import count, error_parts, headline, lists, outcome, summary
+from graphfix.report._summary import summary
+from graphfix.report._words import count, error_parts, headline, lists, outcome
 
 _OUTCOME_CLASS = {
     "clean": "clean",

@@ -88,7 +88,14 @@ def _site(site: Finding) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    return _span(finding) | {"rule": finding.rule, "message": finding.message, "fix": _fix(finding.fix)}
+    return _span(finding) | {
+        "function": finding.function,
+        "code": finding.code,
+        "rule": finding.rule,
+        "message": finding.message,
+        "certainty": str(finding.certainty),
+        "fix": _fix(finding.fix),
+    }
 
 
 def _fix(fix: Fix | None) -> dict[str, Any] | None:

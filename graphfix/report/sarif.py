@@ -5,12 +5,15 @@ Specification: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html 
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from graphfix.model import Finding, Location, Report, Status, TargetReport
+from graphfix.model import Certainty, Finding, Report, Status, TargetReport
 from graphfix.report._paths import uri
+from graphfix.report._sarif_places import COLUMNS, artifact, bases, fix, physical
 from graphfix.report._words import NO_GRAPH, judgement, notes, outcome, why
 
 UNNAMED = "graph-break"
@@ -24,11 +27,13 @@ def render(report: Report, explain_rule: Explain | None = None) -> str:
     found = list(_found(report))
     rules = _rules([finding for finding, _ in found], explain_rule)
     index = {rule["id"]: position for position, rule in enumerate(rules)}
+    seen: Counter[str] = Counter()
     run = {
         "tool": {"driver": {"name": "graphfix", **_version(report), "rules": rules}},
-        "columnKind": "unicodeCodePoints",  # 3.14.17; the default, UTF-16 code units, is not what Python counts
+        "columnKind": COLUMNS,
+        "originalUriBaseIds": bases(),
         "invocations": [_invocation(report)],
-        "results": [_result(finding, target, index) for finding, target in found],
+        "results": [_result(finding, target, index, seen) for finding, target in found],
         "properties": {"versions": dict(report.versions)},
     }
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -65,32 +70,50 @@ def _rule(rule: str, finding: Finding, explain_rule: Explain | None) -> dict[str
         return {"id": rule, "shortDescription": {"text": "A graph break that Dynamo's registry does not list"}}
     title = finding.fix.title if finding.rule and finding.fix else why(finding)
     shown: dict[str, Any] = {"id": rule, "shortDescription": {"text": title or rule}}
-    if finding.rule and explain_rule:
-        words = explain_rule(finding.rule)
+    shown["defaultConfiguration"] = {"level": "warning"}
+    if finding.rule and explain_rule and (words := explain_rule(finding.rule)):
+        shown["fullDescription"] = {"text": _first_paragraph(words)}
         shown["help"] = {"text": words, "markdown": words}
     elif finding.break_ and finding.break_.hints:
         shown["help"] = {"text": "\n".join(finding.break_.hints)}
     return shown
 
 
-def _result(finding: Finding, target: TargetReport | None, index: dict[str, int]) -> dict[str, Any]:
+def _first_paragraph(words: str) -> str:
+    """What a rule does, on one line, without the heading."""
+    return " ".join(words.strip().split("\n\n")[0].removeprefix("What it does:").split())
+
+
+def _result(finding: Finding, target: TargetReport | None, index: dict[str, int], seen: Counter[str]) -> dict[str, Any]:
     rule, found = _rule_id(finding), finding.break_
-    location: dict[str, Any] = {"physicalLocation": _physical(finding.location)}
-    if found and found.function:
-        location["logicalLocations"] = [{"fullyQualifiedName": found.function, "kind": "function"}]
-    properties: dict[str, Any] = {"target": target.name} if target else {}
+    location: dict[str, Any] = {"physicalLocation": physical(finding)}
+    if function := found.function if found else finding.function:
+        location["logicalLocations"] = [{"fullyQualifiedName": function, "kind": "function"}]
+    properties: dict[str, Any] = {"target": target.name} if target else {"certainty": str(finding.certainty)}
     if found:
         properties |= {"id": found.id, "seen": found.seen, "graphs": found.graphs, "hides_rest": found.hides_rest}
     if finding.fix:
         properties["fix"] = str(finding.fix.safety)
+    made = fix(finding.fix) if finding.fix else None
     return {
         "ruleId": rule,
         "ruleIndex": index[rule],
-        "level": "warning",
+        "level": "warning" if finding.certainty is Certainty.CERTAIN else "note",
         "message": {"text": _message(finding)},
         "locations": [location],
+        "partialFingerprints": {"graphfix/v1": _fingerprint(finding, target, seen)},
+        **({"fixes": [made]} if made else {}),
         "properties": properties,
     }
+
+
+def _fingerprint(finding: Finding, target: TargetReport | None, seen: Counter[str]) -> str:
+    """What stays the same when lines above the place come and go (3.27.17); twins are told apart by their order."""
+    where = finding.break_.function if finding.break_ else finding.function
+    facts = (_rule_id(finding), uri(finding.location.path), where, finding.code.strip(), target.name if target else "")
+    same = "\0".join(facts)
+    seen[same] += 1
+    return hashlib.sha256(f"{same}\0{seen[same]}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _message(finding: Finding) -> str:
@@ -99,26 +122,11 @@ def _message(finding: Finding) -> str:
     return "\n".join(filter(None, parts)) or _rule_id(finding)
 
 
-def _physical(location: Location) -> dict[str, Any]:
-    """A physicalLocation (3.29); a span without columns is the whole line (3.30.6), line 0 the whole file."""
-    shown: dict[str, Any] = {"artifactLocation": {"uri": uri(location.path)}}
-    if location.line < 1:
-        return shown
-    region = {"startLine": location.line}
-    if location.end_line is not None:
-        region["endLine"] = location.end_line
-    if location.column is not None:
-        region["startColumn"] = location.column + 1
-        if location.end_column is not None:
-            region["endColumn"] = location.end_column + 1
-    return shown | {"region": region}
-
-
 def _invocation(report: Report) -> dict[str, Any]:
     """How the run went (3.20): what failed is a notification, not a result about the code."""
     notifications = [note for target in report.targets for note in _target_notes(target)]
     for path, reason in report.skipped:
-        where = [{"physicalLocation": {"artifactLocation": {"uri": uri(path)}}}]
+        where = [{"physicalLocation": {"artifactLocation": artifact(path)}}]
         notifications.append(_note("warning", f"skipped: {reason}") | {"locations": where})
     failed = any(target.status is not Status.OK for target in report.targets)
     return {"executionSuccessful": not failed, "toolExecutionNotifications": notifications}

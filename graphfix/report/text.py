@@ -14,8 +14,9 @@ from graphfix.model import Report, Status, TargetReport
 from graphfix.report import _text_fixes, _text_sites
 from graphfix.report._marks import visible
 from graphfix.report._paths import shorten
+from graphfix.report._summary import exact_rules, summary
 from graphfix.report._text_code import Folded
-from graphfix.report._words import error_parts, headline, lists, outcome, summary
+from graphfix.report._words import error_parts, headline, lists, outcome
 
 _OUTCOME_STYLE = {
     "clean": "green",
@@ -66,6 +67,8 @@ def _blocks(report: Report, width: int) -> Iterator[RenderableType]:
     for path, reason in report.skipped:
         yield Text(visible(f"skipped {shorten(path)}: {reason}"))
     yield Text(summary(report), "bold")
+    if report.fixes is None and (rules := exact_rules(report)):
+        yield Text(f"`graphfix apply PATH` writes the exact fixes ({', '.join(rules)})", "dim")
 
 
 def _target(target: TargetReport, width: int) -> Iterator[RenderableType]:

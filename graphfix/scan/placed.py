@@ -99,9 +99,10 @@ class Placed:
         return [(rule, site) for rule in repairing(break_, rules)]
 
     def suppressed(self, rules: Sequence[Rule]) -> bool:
+        """Whether a comment silences the break's id, or a rule that may repair it."""
         if self.found is None:
             return False
-        names = [(rule.code, rule.name) for rule, _ in self.candidates(rules)] or [(self.event["id"] or "", "")]
+        names = [(self.event["id"] or "", ""), *((rule.code, rule.name) for rule, _ in self.candidates(rules))]
         return any(is_suppressed(self.found[0], self.location.line, code, name) for code, name in names)
 
     def finding(self, rules: Sequence[Rule]) -> Finding:

@@ -93,7 +93,10 @@ def _add_path(argument: str, found: Selection) -> None:
 def decorated_targets(path: Path) -> list[str]:
     """The functions that `@graphfix.target` decorates at the top of a file, in order; none where it does not parse."""
     try:
-        tree = Module(str(path), read(str(path)).text).tree
+        text = read(str(path)).text
+        if "graphfix" not in text:
+            return []
+        tree = Module(str(path), text).tree
     except GraphfixError:
         return []
     marks = _names_of_target(tree)

@@ -13,9 +13,9 @@ from graphfix.source.module import Module
 
 
 class Places:
-    """The libcst nodes of one module, by their place."""
+    """The libcst nodes of a module, or of its lines from `first` on, by their place in it."""
 
-    def __init__(self, module: Module, tree: cst.Module) -> None:
+    def __init__(self, module: Module, tree: cst.Module, first: int = 1) -> None:
         self._module = module
         self._at: dict[tuple[int, int], list[cst.CSTNode]] = {}
         self._parent: dict[cst.CSTNode, cst.CSTNode] = {}
@@ -23,8 +23,8 @@ class Places:
         self._ends: dict[cst.CSTNode, tuple[int, int]] = {}
         ranges = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
         for node, span in ranges.items():
-            self._at.setdefault((span.start.line, span.start.column), []).append(node)
-            self._ends[node] = (span.end.line, span.end.column)
+            self._at.setdefault((span.start.line + first - 1, span.start.column), []).append(node)
+            self._ends[node] = (span.end.line + first - 1, span.end.column)
             for child in node.children:
                 self._parent[child] = node
 
@@ -49,6 +49,14 @@ class Places:
             if isinstance(found, cst.BaseSmallStatement):
                 return self._line_of(found, place)
         raise CannotRewrite(f"{place.path}:{place.line} has a statement that cannot be placed.")
+
+    def around(self, node: cst.CSTNode) -> list[cst.CSTNode]:
+        """The nodes that hold `node`, innermost first."""
+        found = []
+        while (parent := self._parent.get(node)) is not None:
+            found.append(parent)
+            node = parent
+        return found
 
     def _line_of(self, small: cst.BaseSmallStatement, place: Location) -> cst.SimpleStatementLine:
         line = self._parent.get(small)

@@ -7,10 +7,13 @@ import functools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from graphfix.errors import SourceError
 from graphfix.model import Location
+
+if TYPE_CHECKING:
+    from graphfix.source.analysis import Analysis
 
 N = TypeVar("N", bound=ast.AST)
 
@@ -48,9 +51,25 @@ class Module:
         """The text of a line, counted from 1; empty beyond the end."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
+    @functools.cached_property
+    def analysis(self) -> Analysis:
+        """What the text shows of tensors and compiled code. Raises SourceError where it nests too deeply."""
+        from graphfix.source.analysis import Analysis
+
+        try:
+            return Analysis(self.tree, self.text)
+        except RecursionError:
+            raise SourceError(f"{self.path} nests expressions too deeply to be searched.") from None
+
+    def close(self) -> None:
+        """Let go of the tree at once, without waiting for a garbage collection."""
+        if "analysis" in self.__dict__:
+            self.analysis.close()
+
     def parents(self, node: ast.AST) -> Iterator[ast.AST]:
         """The nodes around `node`, innermost first."""
-        while (parent := self._parents.get(node)) is not None:
+        known = self.__dict__["analysis"].flow.parents if "analysis" in self.__dict__ else {}
+        while node is not self.tree and (parent := known.get(node) or self._parents.get(node)) is not None:
             yield parent
             node = parent
 

@@ -1,0 +1,131 @@
+"""GF100: a Python number read out of a tensor."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator
+
+from graphfix.rule import Finds, Leaves, Rule, Safety, Site
+from graphfix.source.module import Module
+
+_METHODS = frozenset({"item", "tolist"})
+_CONVERSIONS = frozenset({"int", "float", "bool", "complex", "range", "operator.index"})
+_COMPARISONS = frozenset({"torch.equal", "torch.allclose", "torch.is_nonzero"})
+"""Functions of torch that return a Python bool."""
+_MATH = frozenset(name for name in dir(math) if not name.startswith("_"))
+_NAMES = frozenset(
+    {*_METHODS, "int", "float", "bool", "complex", "range", "index", "equal", "allclose", "is_nonzero", *_MATH}
+)
+
+
+class ScalarRead(Rule):
+    """What it does:
+        Finds `.item()`, `.tolist()`, `int()`, `float()`, `bool()`, functions of `math` on tensors, and `torch.equal`
+        and its like. It repairs nothing: other rules know the repair of some of them.
+
+    Why it breaks the graph:
+        The number is known at run time only, so Dynamo ends the graph to read it (GB0124); on a GPU the host waits for
+        the device.
+
+    Example:
+        scale = x.abs().max().item()
+        x = x / scale
+
+        x = x / x.abs().max()
+
+    Safety:
+        Nothing is changed. A person can go on with the tensor where a tensor will do.
+    """
+
+    code, name = "GF100", "scalar-read"
+    title = "reads a Python number out of a tensor"
+    safety = Safety.UNSAFE
+    names = frozenset({"GB0124", "GB0109", "GB0033", "GB0059"})
+
+    def find(self, module: Module) -> Iterator[Site]:
+        for node in module.analysis.calls(_NAMES):
+            if node.args and module.analysis.meaning(node.func) in _COMPARISONS:
+                yield Site(module, node)
+            elif (read := _read(module, node)) is not None:
+                tensor, is_method = read
+                sure = module.analysis.tensor(tensor, optional=is_method)
+                if sure or (is_method and sure is not None) or (is_method and module.analysis.is_open(tensor)):
+                    yield Site(module, node, sure=bool(sure))
+
+        for place in module.analysis.nodes(ast.Subscript):
+            assert isinstance(place, ast.Subscript)
+            bounds = [bound for bound in _bounds(place.slice) if module.analysis.tensor(bound)]
+            if bounds:
+                yield Site(module, place, message="slices by a number that it reads out of a tensor")
+
+    cases = (
+        Finds(
+            source="""
+                import math
+
+                import torch
+
+                class Net(torch.nn.Module):
+                    def forward(self, x, mask=None):
+                        if mask is not None:
+                            x = x[:, : int(mask.sum(-1).max())]
+                        peak = x.view(-1).abs().max()
+                        x = x / peak.item()
+                        for one in peak.reshape(1).tolist():
+                            x = x + one
+                        return x * math.sqrt(peak) + float(peak)
+
+                f = Net()
+            """,
+            lines=(8, 10, 11, 13, 13),
+            calls=("f(torch.ones(2, 3), torch.ones(2, 3))", "f(torch.ones(2, 4), torch.ones(2, 4))"),
+        ),
+        Finds(
+            source="""
+                import torch
+
+                class Net(torch.nn.Module):
+                    def forward(self, x: torch.Tensor, lengths: torch.Tensor):
+                        longest = lengths.max()
+                        return x[:, :longest] * 2
+
+                f = Net()
+            """,
+            lines=(6,),
+            calls=("f(torch.ones(2, 3), torch.tensor([1, 2]))", "f(torch.ones(2, 4), torch.tensor([1, 3]))"),
+        ),
+        Leaves(
+            source="""
+                import math
+
+                import torch
+
+                class Net(torch.nn.Module):
+                    def forward(self, x: torch.Tensor, sizes: list[int]):
+                        count = int(x.shape[0]) + float(len(sizes)) + math.sqrt(x.size(-1))
+                        x = x[: len(sizes)] + x[torch.arange(1)] + x[: x.shape[0] // 1]
+                        return x.int() * count, dict(sizes=sizes).items()
+
+                f = Net()
+            """,
+            calls=("f(torch.ones(3), [1])",),
+        ),
+    )
+
+
+def _bounds(index: ast.expr) -> Iterator[ast.expr]:
+    """The bounds of the slices in an index."""
+    for part in index.elts if isinstance(index, ast.Tuple) else [index]:
+        if isinstance(part, ast.Slice):
+            yield from (bound for bound in (part.lower, part.upper, part.step) if bound is not None)
+
+
+def _read(module: Module, node: ast.Call) -> tuple[ast.expr, bool] | None:
+    """The expression whose number a call reads, and whether it is a method of it."""
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _METHODS and not node.args and not node.keywords:
+        return node.func.value, True
+    if len(node.args) != 1 or isinstance(node.args[0], ast.Starred):
+        return None
+    name = module.analysis.meaning(node.func)
+    return (node.args[0], False) if name in _CONVERSIONS or name.startswith("math.") else None
