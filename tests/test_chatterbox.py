@@ -72,5 +72,7 @@ def test_the_guilty_expression_is_marked(rows: dict[str, dict[str, Any]]) -> Non
 
 
 def test_the_stride_failure_says_what_failed(rows: dict[str, dict[str, Any]]) -> None:
-    (site,) = [site for site in rows["s3gen"]["sites"] if site["id"] is None]
-    assert "stride" in site["explanation"]
+    # Torch may fail once more after this failure, elsewhere: what it left behind depends on the run.
+    failures = [site["explanation"] for site in rows["s3gen"]["sites"] if site["id"] is None and site["line"] == 347]
+    assert len(failures) == 1
+    assert "stride" in failures[0]
