@@ -7,6 +7,7 @@ import difflib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 from graphfix.errors import SourceError
@@ -61,6 +62,19 @@ class Site:
             return None
         branch = self.module.location(old.test) if isinstance(old, ast.If) else None
         return Rewrite(edits, branch)
+
+    @staticmethod
+    def together(*rewrites: Rewrite | None) -> Rewrite | None:
+        """One rewrite of several places, made of one rewrite for each; None where one is missing or they overlap."""
+        edits: dict[Edit, None] = {}
+        for rewrite in rewrites:
+            if rewrite is None:
+                return None
+            edits |= dict.fromkeys(rewrite.edits)
+        ordered = sorted(edits, key=lambda edit: (edit.path, edit.start, edit.end))
+        if any(a.path == b.path and (a.end > b.start or a.start == b.start) for a, b in pairwise(ordered)):
+            return None
+        return Rewrite(tuple(ordered), next((one.branch for one in rewrites if one and one.branch), None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from graphfix.rule import apply
 from graphfix.source.module import Module
-from graphfix.source.names import binders, torch_name
+from graphfix.source.names import binders, import_name
 from graphfix.source.rewrite import CannotRewrite, replace
 
 
@@ -80,8 +80,8 @@ def test_a_lambda_or_comprehension_may_take_the_name(around: str) -> None:
     module = Module("m.py", f"import torch\nx = {around}\n")
     call = next(node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
     with pytest.raises(CannotRewrite, match="torch to something"):
-        torch_name(module, call)
-    assert torch_name(module, module.tree.body[1]) == "torch"
+        import_name(module, call)
+    assert import_name(module, module.tree.body[1]) == "torch"
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,14 @@ def test_a_lambda_or_comprehension_may_take_the_name(around: str) -> None:
 def test_what_binds_a_name(body: str, bound: bool) -> None:
     function = ast.parse("def f():\n" + "".join(f"    {line}\n" for line in body.split("\n"))).body[0]
     assert any(binders(function, "x")) is bound
+
+
+def test_other_modules_are_imported_as_torch_is() -> None:
+    source = "import torch\n\n\ndef f():\n    log(1)\n"
+    module = Module("m.py", source)
+    old = next(node for node in ast.walk(module.tree) if isinstance(node, ast.Expr))
+    edits = replace(module, old, "with {contextlib}.nullcontext({torch}):\n    {log}\n", {"log": old})
+    expected = (
+        "import torch\nimport contextlib\n\n\ndef f():\n    with contextlib.nullcontext(torch):\n        log(1)\n"
+    )
+    assert apply(source, edits) == expected

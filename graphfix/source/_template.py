@@ -17,16 +17,28 @@ Parse = Callable[[Collection[str]], object]
 """The syntax tree of a template filled without parentheses around the slots named."""
 
 
-class Template:
-    """A template as the module at hand would spell it: its name for torch, its parts in the slots."""
+def modules_of(template: str, parts: Mapping[str, Part]) -> list[str]:
+    """The modules that a template names: the slots that no part is for."""
+    return [name for name in dict.fromkeys(_SLOT.findall(template)) if name not in parts]
 
-    def __init__(self, text: str, parts: Mapping[str, Part], torch: str, tree: cst.Module, places: Places) -> None:
+
+class Template:
+    """A template as the module at hand would spell it: its names for modules, its parts in the slots."""
+
+    def __init__(
+        self,
+        text: str,
+        parts: Mapping[str, Part],
+        names: Mapping[str, str | None],
+        tree: cst.Module,
+        places: Places,
+    ) -> None:
         self._tree, self._places = tree, places
         self.slots: dict[str, Part] = {}
 
         def name(match: re.Match[str]) -> str:
-            if match[1] == "torch" and "torch" not in parts:
-                return torch
+            if match[1] in names:
+                return names[match[1]] or match[1]
             slot = f"_graphfix_slot_{len(self.slots)}"
             self.slots[slot] = parts[match[1]]
             return slot

@@ -13,30 +13,30 @@ _NAMING = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchSt
 _SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef, *_COMPREHENSIONS)
 
 
-def torch_name(module: Module, node: ast.AST) -> str | None:
-    """The name that stands for torch at `node`, None where the file must import it first.
+def import_name(module: Module, node: ast.AST, wanted: str = "torch") -> str | None:
+    """The name that stands for the top-level module `wanted` at `node`, None where the file must import it first.
 
     Raises CannotRewrite where the name stands for something else there.
     """
-    name = module_torch(module)
+    name = module_import(module, wanted)
     for scope in scopes(module, node):
-        if found := list(binders(scope, name or "torch")):
-            if all(_is_earlier_import(module, scope, one, node) for one in found):
-                return name or "torch"
-            raise CannotRewrite(f"{module.path} gives the name {name or 'torch'} to something else there.")
-    if name is None and not all(map(_imports_torch, binders(module.tree, "torch"))):
-        raise CannotRewrite(f"{module.path} gives the name torch to something that it does not import.")
+        if found := list(binders(scope, name or wanted)):
+            if all(_is_earlier_import(module, scope, one, node, wanted) for one in found):
+                return name or wanted
+            raise CannotRewrite(f"{module.path} gives the name {name or wanted} to something else there.")
+    if name is None and not all(_imports(one, wanted) for one in binders(module.tree, wanted)):
+        raise CannotRewrite(f"{module.path} gives the name {wanted} to something that it does not import.")
     return name
 
 
-def module_torch(module: Module) -> str | None:
+def module_import(module: Module, wanted: str = "torch") -> str | None:
     """The name that `import torch` binds at module level, also in a `try`; not under an `if TYPE_CHECKING`."""
     tries = [node for node in module.tree.body if isinstance(node, ast.Try)]
     for node in [*module.tree.body, *(node for one in tries for node in one.body)]:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if _alias_is_torch(alias):
-                    return alias.asname or "torch"
+                if _alias_is(alias, wanted):
+                    return alias.asname or wanted
     return None
 
 
@@ -98,15 +98,15 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
             todo += ast.iter_child_nodes(node)
 
 
-def _is_earlier_import(module: Module, scope: ast.AST, binder: ast.AST, node: ast.AST) -> bool:
-    """Whether a binder is an `import torch` of the function itself, which ran before `node` does."""
+def _is_earlier_import(module: Module, scope: ast.AST, binder: ast.AST, node: ast.AST, wanted: str) -> bool:
+    """Whether a binder is an import of `wanted` by the function itself, which ran before `node` does."""
     earlier = getattr(binder, "lineno", 0) < getattr(node, "lineno", 0)
-    return _imports_torch(binder) and earlier and next(module.parents(binder), None) is scope
+    return _imports(binder, wanted) and earlier and next(module.parents(binder), None) is scope
 
 
-def _imports_torch(node: ast.AST) -> bool:
-    return isinstance(node, ast.Import) and any(map(_alias_is_torch, node.names))
+def _imports(node: ast.AST, wanted: str) -> bool:
+    return isinstance(node, ast.Import) and any(_alias_is(alias, wanted) for alias in node.names)
 
 
-def _alias_is_torch(alias: ast.alias) -> bool:
-    return alias.name == "torch" or (alias.name.startswith("torch.") and not alias.asname)
+def _alias_is(alias: ast.alias, wanted: str) -> bool:
+    return alias.name == wanted or (alias.name.startswith(f"{wanted}.") and not alias.asname)

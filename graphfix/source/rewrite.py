@@ -20,9 +20,9 @@ from graphfix.errors import CannotRewrite
 from graphfix.model import Edit
 from graphfix.source._shape import Part, shape
 from graphfix.source._swap import swap as swap_node
-from graphfix.source._template import Template, parenthesized
+from graphfix.source._template import Template, modules_of, parenthesized
 from graphfix.source.module import Module
-from graphfix.source.names import torch_name
+from graphfix.source.names import import_name
 from graphfix.source.window import Window, code, line_changes, lines, onto, window
 
 __all__ = ["CannotRewrite", "Part", "edits_between", "replace"]
@@ -32,17 +32,19 @@ def replace(module: Module, old: ast.AST, template: str, parts: Mapping[str, Par
     """Edits that put `template` in place of `old`, each `{name}` in it filled with that part.
 
     A placeholder alone on its line takes statements, any other one an expression, in parentheses where needed.
-    `{torch}` is the module's own name for torch; where it has none, `import torch` is added. Comments of `old` that
-    the template would drop are kept above the new code. The result is parsed and compared with what the template
+    `{torch}`, or another module's name that no part has, is the file's own name for that module; where it has none,
+    the import is added. Comments of `old` that the template would drop are kept above the new code. The result is
+    parsed and compared with what the template
     means. Raises CannotRewrite where it would mean something else, and where the place cannot take the template.
     """
-    bound = torch_name(module, old) if "{torch}" in template else "torch"
+    names = {wanted: import_name(module, old, wanted) for wanted in modules_of(template, parts)}
     try:
         seen = window(module, [old, *_nodes(parts)])
-        filling = Template(template, parts, bound or "torch", seen.tree, seen.places)
+        filling = Template(template, parts, names, seen.tree, seen.places)
         put = _put_statements if isinstance(old, ast.stmt) else _put_expression
         new = put(module, seen, old, filling)
-        return tuple(edits_between(module, _importing_torch(new) if bound is None else new))
+        missing = [wanted for wanted, name in names.items() if name is None]
+        return tuple(edits_between(module, _importing(new, missing) if missing else new))
     except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError) as error:  # what libcst raises
         raise CannotRewrite(f"{module.path} cannot be rewritten: {error}.") from None
 
@@ -52,10 +54,11 @@ def _nodes(parts: Mapping[str, Part]) -> Iterator[ast.AST]:
         yield from [part] if isinstance(part, ast.AST) else part
 
 
-def _importing_torch(text: str) -> str:
+def _importing(text: str, modules: Sequence[str]) -> str:
     tree = cst.parse_module(text)
     context = CodemodContext()
-    AddImportsVisitor.add_needed_import(context, "torch")
+    for module in modules:
+        AddImportsVisitor.add_needed_import(context, module)
     return onto(text, tree, AddImportsVisitor(context).transform_module(tree))
 
 
