@@ -46,16 +46,21 @@ class Site:
         """The innermost `kind` around the node, within its function."""
         return self.module.enclosing(self.node, kind)
 
-    def replace(self, old: ast.AST, template: str, /, **parts: ast.AST | Sequence[ast.stmt]) -> Rewrite | None:
+    def replace(
+        self, old: ast.AST | Sequence[ast.stmt], template: str, /, **parts: ast.AST | Sequence[ast.stmt]
+    ) -> Rewrite | None:
         """A rewrite that puts `template`, or its dual form, in place of `old` (see `graphfix.source.rewrite.replace`).
 
-        None where the place has a shape that the template cannot take.
+        `old` may be several statements that follow one another; they have no dual form. None where the place has a
+        shape that the template cannot take.
         """
         from graphfix.source import rewrite
         from graphfix.source.dual import both_ways
 
         try:
             if self.dual:
+                if not isinstance(old, ast.AST):
+                    return None
                 template, parts = both_ways(self.module, old, template, parts)
             edits = rewrite.replace(self.module, old, template, parts)
         except rewrite.CannotRewrite:

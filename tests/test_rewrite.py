@@ -200,3 +200,16 @@ def test_what_libcst_cannot_read_is_refused() -> None:
         guard("import torch\rx = 1\rlog(1)\r")
     with pytest.raises(CannotRewrite):
         guard("import torch\nif a:\n  \f  b\nlog(1)\n")
+
+
+def test_a_run_of_statements_is_replaced_as_one() -> None:
+    source = "def f():\n    # why\n    a = 1\n\n    # and\n    log(a)  # said\n    return 2\n"
+    module = Module("m.py", source)
+    (function,) = module.tree.body
+    assert isinstance(function, ast.FunctionDef)
+    run = function.body[:2]
+    new = apply(source, replace(module, run, "if {torch}.C():\n    {log}\n", {"log": run}))
+    assert new == (
+        "import torch\n\ndef f():\n    # why\n    if torch.C():\n        a = 1\n\n"
+        "        # and\n        log(a)  # said\n    return 2\n"
+    )

@@ -18,7 +18,7 @@ from libcst.codemod.visitors import AddImportsVisitor
 
 from graphfix.errors import CannotRewrite
 from graphfix.model import Edit
-from graphfix.source._shape import Part, shape
+from graphfix.source._shape import Part, Swaps, shape
 from graphfix.source._swap import swap as swap_node
 from graphfix.source._template import Template, modules_of, parenthesized
 from graphfix.source.module import Module
@@ -28,8 +28,10 @@ from graphfix.source.window import Window, code, line_changes, lines, onto, wind
 __all__ = ["CannotRewrite", "Part", "edits_between", "replace"]
 
 
-def replace(module: Module, old: ast.AST, template: str, parts: Mapping[str, Part]) -> tuple[Edit, ...]:
+def replace(module: Module, old: Part, template: str, parts: Mapping[str, Part]) -> tuple[Edit, ...]:
     """Edits that put `template` in place of `old`, each `{name}` in it filled with that part.
+
+    `old` may be several statements that follow one another.
 
     A placeholder alone on its line takes statements, any other one an expression, in parentheses where needed.
     `{torch}`, or another module's name that no part has, is the file's own name for that module; where it has none,
@@ -37,12 +39,16 @@ def replace(module: Module, old: ast.AST, template: str, parts: Mapping[str, Par
     parsed and compared with what the template
     means. Raises CannotRewrite where it would mean something else, and where the place cannot take the template.
     """
-    names = {wanted: import_name(module, old, wanted) for wanted in modules_of(template, parts)}
+    run = list(_nodes({"old": old}))
+    names = {wanted: import_name(module, run[0], wanted) for wanted in modules_of(template, parts)}
     try:
-        seen = window(module, [old, *_nodes(parts)])
+        seen = window(module, [*run, *_nodes(parts)])
         filling = Template(template, parts, names, seen.tree, seen.places)
-        put = _put_statements if isinstance(old, ast.stmt) else _put_expression
-        new = put(module, seen, old, filling)
+        statements = [node for node in run if isinstance(node, ast.stmt)]
+        if statements:
+            new = _put_statements(module, seen, statements, filling)
+        else:
+            new = _put_expression(module, seen, run[0], filling)
         missing = [wanted for wanted, name in names.items() if name is None]
         return tuple(edits_between(module, _importing(new, missing) if missing else new))
     except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError) as error:  # what libcst raises
@@ -78,16 +84,17 @@ def edits_between(module: Module, new: str) -> Iterator[Edit]:
         yield Edit(module.path, starts[a], starts[b], "".join(after[c:d]))
 
 
-def _put_statements(module: Module, seen: Window, old: ast.AST, filling: Template) -> str:
-    assert isinstance(old, ast.stmt)
-    statement = seen.places.statement(old)
+def _put_statements(module: Module, seen: Window, run: Sequence[ast.stmt], filling: Template) -> str:
+    """The text with the template in place of the first statement of a run, and the others left out."""
+    old, *others = run
+    statement, *gone = map(seen.places.statement, run)
     made, plan = filling.statements(statement)
     new = _keep_lead(statement, made)
     suite = seen.places.one_line_suite(old)
     original: cst.CSTNode = suite or statement
 
     def swap(new: list[cst.BaseStatement]) -> cst.Module:
-        return swap_node(seen.tree, seen.places, original, cst.IndentedBlock(new) if suite else new)
+        return swap_node(seen.tree, seen.places, original, cst.IndentedBlock(new) if suite else new, gone)
 
     swapped = swap(new)
     if lost := _lost_comments(seen, swapped):
@@ -95,7 +102,7 @@ def _put_statements(module: Module, seen: Window, old: ast.AST, filling: Templat
         first = new[0].with_changes(leading_lines=[*new[0].leading_lines, *comments])  # type: ignore[attr-defined]
         swapped = swap([first, *new[1:]])
     text = seen.module_with(swapped)
-    if not _means(text, module, old, plan, filling):
+    if not _means(text, module, {old: plan, **{other: [] for other in others}}, filling):
         raise CannotRewrite(f"{module.path}:{old.lineno} cannot take these statements.")
     return text
 
@@ -111,20 +118,20 @@ def _put_expression(module: Module, seen: Window, old: ast.AST, filling: Templat
         except cst.CSTValidationError:  # `if(x):` needs a space without the parentheses
             continue
         text = seen.module_with(swapped)
-        if _means(text, module, old, [plan], filling):
+        if _means(text, module, {old: [plan]}, filling):
             if _lost_comments(seen, swapped):
                 raise CannotRewrite("a comment inside the expression would be lost.")
             return text
     raise CannotRewrite(f"{module.path}:{module.location(old).line} cannot take this expression.")
 
 
-def _means(text: str, module: Module, old: ast.AST, plan: Sequence[ast.AST], filling: Template) -> bool:
-    """Whether the new code is the module with `old` replaced by the template and nothing else changed."""
+def _means(text: str, module: Module, swaps: Swaps, filling: Template) -> bool:
+    """Whether the new code is the module with these nodes replaced by others and nothing else changed."""
     try:
         found = shape(ast.parse(text))
     except SyntaxError:
         return False
-    return found == shape(module.tree, filling.slots, {old: plan})
+    return found == shape(module.tree, filling.slots, swaps)
 
 
 def _keep_lead(old: cst.BaseStatement, new: list[cst.BaseStatement]) -> list[cst.BaseStatement]:
