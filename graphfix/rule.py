@@ -6,8 +6,7 @@ import ast
 import difflib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from graphfix.errors import SourceError
@@ -68,18 +67,44 @@ class Site:
         branch = self.module.location(old.test) if isinstance(old, ast.If) else None
         return Rewrite(edits, branch)
 
+    def before(self, statement: ast.stmt, template: str, /, **parts: ast.AST | Sequence[ast.stmt]) -> Rewrite | None:
+        """A rewrite that puts the statements of `template` above `statement`, such as a guard of what is assumed there.
+
+        In the dual form they run only where Dynamo compiles. None where nothing can stand above the statement.
+        """
+        from graphfix.source import rewrite
+
+        if self.dual:
+            lines = "".join(f"    {line}\n" for line in template.strip("\n").splitlines())
+            template = f"if {{torch}}.compiler.is_compiling():\n{lines}"
+        try:
+            text = template.strip("\n") + "\n{statement}"
+            edits = rewrite.replace(self.module, statement, text, {**parts, "statement": statement})
+        except rewrite.CannotRewrite:
+            return None
+        return Rewrite(edits)
+
     @staticmethod
     def together(*rewrites: Rewrite | None) -> Rewrite | None:
-        """One rewrite of several places, made of one rewrite for each; None where one is missing or they overlap."""
+        """One rewrite of several places, made of one rewrite for each; None where one is missing or they overlap.
+
+        What is put above a line and what replaces that line go together.
+        """
         edits: dict[Edit, None] = {}
         for rewrite in rewrites:
             if rewrite is None:
                 return None
             edits |= dict.fromkeys(rewrite.edits)
-        ordered = sorted(edits, key=lambda edit: (edit.path, edit.start, edit.end))
-        if any(a.path == b.path and (a.end > b.start or a.start == b.start) for a, b in pairwise(ordered)):
-            return None
-        return Rewrite(tuple(ordered), next((one.branch for one in rewrites if one and one.branch), None))
+        joined: list[Edit] = []
+        for edit in sorted(edits, key=lambda edit: (edit.path, edit.start, edit.end)):
+            last = joined[-1] if joined and joined[-1].path == edit.path else None
+            if last is not None and last.start == last.end == edit.start < edit.end:
+                joined[-1] = replace(edit, text=last.text + edit.text)
+            elif last is not None and (last.end > edit.start or last.start == edit.start):
+                return None
+            else:
+                joined.append(edit)
+        return Rewrite(tuple(joined), next((one.branch for one in rewrites if one and one.branch), None))
 
 
 @dataclass(frozen=True, slots=True)
