@@ -96,7 +96,7 @@ class Site:
                 return None
             edits |= dict.fromkeys(rewrite.edits)
         joined: list[Edit] = []
-        for edit in sorted(edits, key=lambda edit: (edit.path, edit.start, edit.end)):
+        for edit in _with_imports_joined(sorted(edits, key=lambda edit: (edit.path, edit.start, edit.end))):
             last = joined[-1] if joined and joined[-1].path == edit.path else None
             if last is not None and last.start == last.end == edit.start < edit.end:
                 joined[-1] = replace(edit, text=last.text + edit.text)
@@ -185,6 +185,20 @@ class Rule:
         keeps_eager = site.dual and self.safety is Safety.PROVEN
         safety = Safety.EXACT if keeps_eager else self.safety
         return Fix(self.code, self.title, safety, found.edits, shown, found.branch, site.dual)
+
+
+def _with_imports_joined(edits: Sequence[Edit]) -> list[Edit]:
+    """The edits, those that insert imports at one place made one, each import once."""
+    joined: list[Edit] = []
+    for edit in edits:
+        last = joined[-1] if joined else None
+        if last and (last.path, last.start, last.end) == (edit.path, edit.start, edit.end) and edit.start == edit.end:
+            lines = dict.fromkeys([*last.text.splitlines(keepends=True), *edit.text.splitlines(keepends=True)])
+            if all(line.startswith(("import ", "from ")) or not line.strip() for line in lines):
+                joined[-1] = Edit(edit.path, edit.start, edit.end, "".join(lines))
+                continue
+        joined.append(edit)
+    return joined
 
 
 def apply(text: str, edits: tuple[Edit, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from graphfix.source.module import Module
 
@@ -16,6 +16,35 @@ LOG_METHODS = frozenset(
 )
 _LOGGER = re.compile(r"(^|[._])(logs?|logging|loguru|\w*logger)$", re.IGNORECASE)
 _WARNERS = frozenset({"warnings.warn", "warnings.warn_explicit", "warn", "warn_once", "warn_deprecated"})
+_WRITERS = frozenset(
+    """
+    pprint.pprint pprint.pp rich.print icecream.ic click.echo click.secho typer.echo tqdm.tqdm.write tqdm.write
+    tqdm.auto.tqdm.write sys.stdout.write sys.stderr.write traceback.print_exc traceback.print_stack
+    faulthandler.dump_traceback
+    """.split()
+)
+_WRITER = re.compile(
+    r"(rank_zero_(info|warn|debug|print|deprecation)|print_rank_?(0|zero)|rank_?0_print|pprint"
+    r"|(log|print|warn|warning|info|debug|error)_once|once_(log|warn)|deprecation_warning|warn_deprecated)$"
+)
+"""Functions named so write a line and do nothing else."""
+_LOGGER_MAKERS = frozenset({"getLogger", "get_logger", "opt", "bind", "getChild"})
+_READS = frozenset(
+    """
+    time.time time.time_ns time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns time.process_time
+    time.process_time_ns time.thread_time time.ctime time.strftime time.localtime time.gmtime timeit.default_timer
+    datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today datetime.timedelta
+    uuid.uuid1 uuid.uuid4 os.getpid os.getenv os.environ.get os.getcwd os.cpu_count os.fspath threading.get_ident
+    threading.current_thread threading.active_count socket.gethostname platform.platform gc.get_count sys.getsizeof
+    inspect.stack inspect.currentframe traceback.format_exc traceback.format_stack json.dumps pprint.pformat
+    torch.cuda.current_device torch.cuda.device_count torch.cuda.mem_get_info textwrap.dedent textwrap.indent
+    torch.distributed.get_rank torch.distributed.get_world_size torch.distributed.is_initialized
+    torch.distributed.is_available psutil.Process psutil.virtual_memory psutil.cpu_percent
+    resource.getrusage tracemalloc.get_traced_memory np.array2string numpy.array2string np.printoptions
+    """.split()
+)
+"""Calls that look at the clock, the process or the machine."""
+LOG_QUESTIONS = frozenset({"isEnabledFor", "getEffectiveLevel", "hasHandlers"})
 _PURE_BUILTINS = frozenset(
     """
     abs all any bool dict enumerate float format getattr hasattr hex id int isinstance len list max min range
@@ -43,19 +72,80 @@ def dotted(node: ast.expr) -> str:
     return ""
 
 
-def is_log_statement(node: ast.AST) -> bool:
+def meaning(module: Module | None, node: ast.expr) -> str:
+    """The qualified name that a chain of names stands for, as far as the module's imports tell; else as written."""
+    found = module.analysis.meaning(node) if module is not None else ""
+    return found or dotted(node)
+
+
+def is_log_statement(node: ast.AST, module: Module | None = None) -> bool:
     """A statement that only prints, logs or warns, with arguments that have no effect of their own."""
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
         return False
     call = node.value
-    is_method = isinstance(call.func, ast.Attribute) and call.func.attr in LOG_METHODS and is_logger(call.func.value)
-    logs = is_method or dotted(call.func) in {"print", *_WARNERS}
-    return logs and all(is_pure(value) for value in (*call.args, *(keyword.value for keyword in call.keywords)))
+    values = (*call.args, *(keyword.value for keyword in call.keywords))
+    return is_output(call, module) and all(is_harmless(module, value) for value in values)
 
 
-def is_logger(node: ast.expr) -> bool:
-    """Whether an expression is named as loggers are."""
-    return _LOGGER.search(dotted(node)) is not None
+def is_output(call: ast.Call, module: Module | None = None) -> bool:
+    """Whether a call prints, logs or warns, whatever its arguments do."""
+    called = call.func
+    if isinstance(called, ast.Attribute) and called.attr in LOG_METHODS and is_logger(called.value, module):
+        return True
+    if isinstance(called, ast.Attribute) and called.attr in {"print", "log", "rule"} and _is_console(called.value):
+        return True
+    name = meaning(module, called)
+    return dotted(called) in {"print", *_WARNERS} or name in _WARNERS | _WRITERS or _is_writer(called, name)
+
+
+def _is_writer(called: ast.expr, name: str) -> bool:
+    """A function named as one that writes a line, by a name of its own: methods may do more."""
+    owner = name.rpartition(".")[0]
+    return _WRITER.match(name.rpartition(".")[2]) is not None and owner.partition(".")[0] not in {"self", "cls"}
+
+
+def _is_console(node: ast.expr) -> bool:
+    return dotted(node).rpartition(".")[2].lower().removeprefix("_") in {"console", "rich_console"}
+
+
+def is_logger(node: ast.expr, module: Module | None = None) -> bool:
+    """Whether an expression is named as loggers are, or makes one."""
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
+        return name in _LOGGER_MAKERS and (
+            not isinstance(node.func, ast.Attribute) or name == "getLogger" or is_logger(node.func.value, module)
+        )
+    return _LOGGER.search(dotted(node)) is not None or meaning(module, node).startswith(("absl.logging", "loguru."))
+
+
+def is_harmless(module: Module | None, node: ast.AST, handles: Collection[str] = (), asks: bool = False) -> bool:
+    """Whether an expression changes nothing and binds nothing, though it may look at the clock or at the machine.
+
+    `handles`: names whose methods only tell of time and progress. `asks`: questions to a logger count as well.
+    """
+    for part in ast.walk(node):
+        if isinstance(part, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
+            return False
+        if not isinstance(part, ast.Call) or _is_pure_call(part):
+            continue
+        called = part.func
+        owner = called.value if isinstance(called, ast.Attribute) else None
+        if meaning(module, called) in _READS or _looks_at_memory(meaning(module, called)):
+            continue
+        if isinstance(owner, ast.Name) and owner.id in handles:
+            continue
+        if asks and owner is not None and called.attr in LOG_QUESTIONS and is_logger(owner, module):  # type: ignore[attr-defined]
+            continue
+        return False
+    return True
+
+
+def _looks_at_memory(name: str) -> bool:
+    return (
+        name.startswith(("torch.cuda.", "torch.mps.", "torch.xpu."))
+        and ("memory_" in name or name.endswith(("is_available", "get_device_name", "utilization")))
+        and not name.rpartition(".")[2].startswith(("reset", "set", "empty"))
+    )
 
 
 def only_logs(body: Sequence[ast.stmt]) -> bool:
@@ -87,8 +177,14 @@ def is_pure(node: ast.AST) -> bool:
     return True
 
 
+_OFTEN_LAYERS = frozenset({"norm", "flatten", "type", "get", "diff", "mean", "std", "sum", "max", "min"})
+
+
 def _is_pure_call(call: ast.Call) -> bool:
     name = dotted(call.func)
+    of_self = name.startswith(("self.", "cls.")) and name.rpartition(".")[2] in _OFTEN_LAYERS
+    if of_self and not all(isinstance(argument, ast.Constant) for argument in call.args):
+        return False  # a layer's call, it may be
     if isinstance(call.func, ast.Name):
         return name in _PURE_BUILTINS
     if name.startswith(("torch.", "math.", "np.", "numpy.")):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
+from ._effects import EFFECT_BREAKS, eager_only
 from ._match import is_log_statement
 
 
@@ -17,7 +18,7 @@ class LogCall(Rule):
 
     Why it breaks the graph:
         Dynamo cannot put output into a graph: it ends the graph before the call and begins a new one after it
-        (GB0059 print, GB0291 logging, GB0007 warnings and other libraries).
+        (GB0059 print, GB0291 logging, GB0007 warnings, GB0156 streams and other libraries).
 
     Example:
         print("step", step)
@@ -33,17 +34,17 @@ class LogCall(Rule):
     code, name = "GF301", "log-call"
     title = "keep a log call out of the graph"
     safety = Safety.EXACT
-    repairs = frozenset({"GB0059", "GB0291", "GB0007", "GB0008", "GB0124"})
-    marks = ("print", "warn", "log", "trace(")
+    repairs = EFFECT_BREAKS
+    marks = ("print", "warn", "log", "trace(", "Log", "LOG", "stdout", "stderr", "echo", "ic(", "rank")
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.nodes(ast.Expr):
-            if is_log_statement(node) and not _is_guarded(module, node):
+            if is_log_statement(node, module) and not eager_only(module, node):
                 yield Site(module, node)
 
     def rewrite(self, site: Site) -> Rewrite | None:
         statement = site.enclosing(ast.Expr)
-        if statement is None or not is_log_statement(statement) or _is_guarded(site.module, statement):
+        if statement is None or not is_log_statement(statement, site.module) or eager_only(site.module, statement):
             return None
         return site.replace(statement, "if not {torch}.compiler.is_compiling():\n    {log}\n", log=statement)
 
@@ -131,6 +132,69 @@ class LogCall(Rule):
             """,
             calls=("f(torch.ones(3, 3))", "f(torch.ones(3))"),
         ),
+        Rewrites(
+            before="""
+                import sys
+                import time
+                import torch
+
+                def shown(x, rate: float = 0.5):
+                    h = torch.tanh(x)
+                    sys.stderr.write(f"{time.time():.0f}: rate {rate}\\n")  # unbuffered
+                    return h * rate
+
+                f = shown
+            """,
+            after="""
+                import sys
+                import time
+                import torch
+
+                def shown(x, rate: float = 0.5):
+                    h = torch.tanh(x)
+                    if not torch.compiler.is_compiling():
+                        sys.stderr.write(f"{time.time():.0f}: rate {rate}\\n")  # unbuffered
+                    return h * rate
+
+                f = shown
+            """,
+            calls=("f(torch.ones(3))", "f(torch.ones(4), rate=0.25)"),
+        ),
+        Rewrites(
+            before="""
+                from logging import getLogger
+                import torch.nn.functional as F
+                from torch import nn
+
+                class Gate(nn.Module):
+                    def forward(self, hidden, *, mask=None):
+                        if mask is None:
+                            getLogger("gate").warning("no mask")
+                        else:
+                            hidden = hidden * mask
+                        return F.relu(hidden)
+
+                f = Gate()
+            """,
+            after="""
+                from logging import getLogger
+                import torch.nn.functional as F
+                from torch import nn
+                import torch
+
+                class Gate(nn.Module):
+                    def forward(self, hidden, *, mask=None):
+                        if mask is None:
+                            if not torch.compiler.is_compiling():
+                                getLogger("gate").warning("no mask")
+                        else:
+                            hidden = hidden * mask
+                        return F.relu(hidden)
+
+                f = Gate()
+            """,
+            calls=("f(torch.ones(3))", "f(torch.ones(4), mask=torch.zeros(4))"),
+        ),
         Leaves(
             source="""
                 import torch
@@ -183,8 +247,3 @@ class LogCall(Rule):
             calls=("f(torch.ones(3))",),
         ),
     )
-
-
-def _is_guarded(module: Module, node: ast.AST) -> bool:
-    """Whether a branch around the node already asks `is_compiling`."""
-    return any(isinstance(p, ast.If) and "is_compiling" in ast.unparse(p.test) for p in module.parents(node))

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
-from ._match import dotted, is_pure
-
-_BARS = frozenset({"tqdm", "tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "tqdm_notebook", "auto_tqdm", "track"})
+from ._bars import bar_at, bar_items, is_library_bar, without_bar
 
 
 class TqdmLoop(Rule):
@@ -32,25 +30,19 @@ class TqdmLoop(Rule):
     code, name = "GF302", "tqdm-loop"
     title = "loop without the progress bar while compiling"
     safety = Safety.EXACT
-    repairs = frozenset({"GB0007", "GB0008", "GB0059", "GB0156"})
-    marks = ("tqdm", "trange", "track(")
+    repairs = frozenset({"GB0007", "GB0008", "GB0059", "GB0156", "GB0142"})
+    marks = ("tqdm", "trange", "track(", "alive_it", "progress_bar")
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.nodes(ast.For):
-            if isinstance(node, ast.For) and _items(node.iter) is not None:
-                yield Site(module, node.iter)
+            if isinstance(node, ast.For) and (bar := _bar_in(module, node.iter)) is not None:
+                yield Site(module, bar)
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        for node in (*getattr(site.node, "generators", ()), site.node, *site.module.parents(site.node)):
-            if isinstance(node, ast.For | ast.comprehension) and (items := _items(node.iter)) is not None:
-                template, parts = items
-                template += " if {torch}.compiler.is_compiling() else {bar}"
-                if isinstance(node, ast.comprehension):  # its own `if` comes after
-                    template = f"({template})"
-                return site.replace(node.iter, template, bar=node.iter, **parts)
-            if isinstance(node, ast.stmt):
-                return None
-        return None
+        bar = bar_at(site, is_library_bar)
+        if bar is None or isinstance(next(site.module.parents(bar)), ast.Assign | ast.withitem):
+            return None
+        return without_bar(site, bar)
 
     cases = (
         Rewrites(
@@ -97,6 +89,39 @@ class TqdmLoop(Rule):
             """,
             calls=("f(torch.ones(3), 2)", "f(torch.ones(4), 2)"),
         ),
+        Rewrites(
+            before="""
+                from tqdm.auto import tqdm
+                import torch
+
+                class Sampler(torch.nn.Module):
+                    def forward(self, x, *, head, tail):
+                        for index, (low, high) in enumerate(
+                            tqdm(zip(head, tail), leave=False)
+                        ):
+                            # one step
+                            x = x * low + high * index
+                        return x
+
+                f = Sampler()
+            """,
+            after="""
+                from tqdm.auto import tqdm
+                import torch
+
+                class Sampler(torch.nn.Module):
+                    def forward(self, x, *, head, tail):
+                        for index, (low, high) in enumerate(
+                            zip(head, tail) if torch.compiler.is_compiling() else tqdm(zip(head, tail), leave=False)
+                        ):
+                            # one step
+                            x = x * low + high * index
+                        return x
+
+                f = Sampler()
+            """,
+            calls=("f(torch.ones(3), head=[1.0], tail=[0.5])", "f(torch.ones(4), head=[1.0, 0.5], tail=[0.5, 0.25])"),
+        ),
         Leaves(
             source="""
                 from tqdm import tqdm
@@ -104,8 +129,7 @@ class TqdmLoop(Rule):
                 def f(x, steps):
                     bar = tqdm(steps, disable=True)
                     for step in bar:
-                        x = x + step
-                        bar.set_description("step")
+                        x = x + step * bar.n
                     return x
             """,
             calls=("f(torch.ones(3), [1, 2])",),
@@ -122,18 +146,6 @@ class TqdmLoop(Rule):
     )
 
 
-def _items(loop: ast.expr) -> tuple[str, dict[str, ast.expr]] | None:
-    """What a progress bar goes over, as a template and its parts: its first argument, or the range of `trange`."""
-    if not isinstance(loop, ast.Call) or not all(is_pure(keyword.value) for keyword in loop.keywords):
-        return None
-    if any(isinstance(argument, ast.Starred) for argument in loop.args):
-        return None
-    name = dotted(loop.func)
-    if name.rpartition(".")[2] == "trange" and loop.args:
-        parts = {f"bound{number}": bound for number, bound in enumerate(loop.args)}
-        return f"range({', '.join(f'{{{part}}}' for part in parts)})", parts
-    if name not in _BARS:
-        return None
-    named = [keyword.value for keyword in loop.keywords if keyword.arg in {"iterable", "sequence"}]
-    items = (*loop.args[:1], *named)
-    return ("{items}", {"items": items[0]}) if items else None
+def _bar_in(module: Module, head: ast.expr) -> ast.Call | None:
+    calls = (node for node in ast.walk(head) if isinstance(node, ast.Call))
+    return next((one for one in calls if is_library_bar(module, one) and bar_items(module, one)), None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from graphfix.rule import Finds, Leaves, Rule, Safety, Site
 from graphfix.source.module import Module
 
-from ._match import LOG_METHODS, is_logger
+from ._match import LOG_METHODS, LOG_QUESTIONS, is_logger
 
 _CALLS = frozenset(
     """
@@ -27,8 +27,7 @@ _CALLS = frozenset(
     """.split()
 )
 """Calls that ended the graph in torch 2.13 wherever they stood."""
-_LOG_QUESTIONS = frozenset({"isEnabledFor", "getEffectiveLevel"})
-_NAMES = frozenset({"print", "copy", "deepcopy", "warn", "warn_explicit", *LOG_METHODS, *_LOG_QUESTIONS,
+_NAMES = frozenset({"print", "copy", "deepcopy", "warn", "warn_explicit", *LOG_METHODS, *LOG_QUESTIONS,
                     *(name.rpartition(".")[2] for name in _CALLS)})  # fmt: skip
 _MARKS = ("print", "warn", "log", "time", "os.", "open", "random", "json", "torch.", "sys.", "gc.", "copy", "input",
           "inspect", "hashlib", "uuid", "pickle", "subprocess", "traceback", "importlib", "breakpoint")  # fmt: skip
@@ -125,5 +124,5 @@ def _untraced(module: Module, node: ast.Call) -> str | None:
     if isinstance(node.func, ast.Attribute) and is_logger(node.func.value):
         if node.func.attr in LOG_METHODS:
             return "writes output"
-        return "asks a logger" if node.func.attr in _LOG_QUESTIONS else None
+        return "asks a logger" if node.func.attr in LOG_QUESTIONS else None
     return None
