@@ -142,11 +142,23 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Assumption:
+    """A condition (`lengths.max() == x.shape[1]`) that a fix asserts before the line of the file at `path`.
+
+    A run that does not compile tells beforehand whether it holds on the target's calls.
+    """
+
+    path: str
+    line: int
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fix:
     """A rewrite offered for one finding; `diff` is unified, against the sources it was made for.
 
     `branch` is the condition of the branch that it rewrites, if it rewrites one; `dual` says that the original code
-    stays for eager.
+    stays for eager; `assumption` is what the new code asserts on the device.
     """
 
     rule: str
@@ -156,6 +168,7 @@ class Fix:
     diff: str
     branch: Location | None = None
     dual: bool = False
+    assumption: Assumption | None = None
 
 
 @dataclass(frozen=True, slots=True)

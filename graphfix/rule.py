@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import difflib
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from graphfix.errors import SourceError
-from graphfix.model import Break, Edit, Fix, Location, Safety
+from graphfix.model import Assumption, Break, Edit, Fix, Location, Safety
 from graphfix.source.module import Module, N
 from graphfix.source.paths import short
 
@@ -19,10 +20,11 @@ __all__ = ["Case", "Finds", "Leaves", "Rewrite", "Rewrites", "Rule", "Safety", "
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """What a rule wants to change: edits of one file, and the branch it rewrites, if it does."""
+    """What a rule wants to change: edits of one file or more, the branch it rewrites, if any, and what it assumes."""
 
     edits: tuple[Edit, ...]
     branch: Location | None = None
+    assumption: Assumption | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Site:
 
     `dual` asks for the dual form: the new code where Dynamo compiles, the original elsewhere (see `Rule.dual`).
     `sure`: the text leaves no doubt that this breaks the graph, once a compiled region runs it. `message` says what
-    breaks, where the rule's title does not.
+    breaks, where the rule's title does not. `callers` are the calls that led to the function around the node, innermost
+    first, each with its module.
     """
 
     module: Module
@@ -40,6 +43,15 @@ class Site:
     dual: bool = False
     sure: bool = True
     message: str = ""
+    callers: tuple[tuple[Module, ast.AST], ...] = ()
+
+    @property
+    def around(self) -> Site | None:
+        """The call that led here, in the caller's own module; None where Dynamo named none."""
+        if not self.callers:
+            return None
+        (module, node), *rest = self.callers
+        return replace(self, module=module, node=node, callers=tuple(rest))
 
     def enclosing(self, kind: type[N]) -> N | None:
         """The innermost `kind` around the node, within its function."""
@@ -104,7 +116,9 @@ class Site:
                 return None
             else:
                 joined.append(edit)
-        return Rewrite(tuple(joined), next((one.branch for one in rewrites if one and one.branch), None))
+        branch = next((one.branch for one in rewrites if one and one.branch), None)
+        assumption = next((one.assumption for one in rewrites if one and one.assumption), None)
+        return Rewrite(tuple(joined), branch, assumption)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,21 +184,32 @@ class Rule:
         """The repair of one site, None where the pattern is another one."""
         return None
 
+    def rewrites(self, site: Site) -> Iterator[Rewrite | None]:
+        """The repairs to choose from, the likeliest first: each is tried until one is proven."""
+        yield self.rewrite(site)
+
     def fix(self, site: Site) -> Fix | None:
-        """The rewrite as a record, with its diff; None also where the dual form is asked for and not allowed."""
+        """The first rewrite as a record, in the dual form where there is no other; None where there is none."""
+        offered = itertools.chain(self.fixes(site), self.fixes(replace(site, dual=True)))
+        return next(filter(None, offered), None)
+
+    def fixes(self, site: Site) -> Iterator[Fix | None]:
+        """The rewrites as records, each with its diff; none where the dual form is asked for and not allowed."""
         if site.dual and not self.dual:
-            return None
+            return
         try:
-            found = self.rewrite(site)
+            for found in self.rewrites(site):
+                yield self._record(site, found) if found is not None and found.edits else None
         except SourceError:
-            return None
-        if found is None or not found.edits:
-            return None
-        before = site.module.text
-        shown = diff(short(site.module.path), before, apply(before, found.edits))
+            return
+
+    def _record(self, site: Site, found: Rewrite) -> Fix:
+        texts = {module.path: module.text for module, _ in ((site.module, site.node), *site.callers)}
+        files = itertools.groupby(sorted(found.edits, key=lambda edit: edit.path), key=lambda edit: edit.path)
+        shown = "".join(diff(short(path), texts[path], apply(texts[path], tuple(edits))) for path, edits in files)
         keeps_eager = site.dual and self.safety is Safety.PROVEN
         safety = Safety.EXACT if keeps_eager else self.safety
-        return Fix(self.code, self.title, safety, found.edits, shown, found.branch, site.dual)
+        return Fix(self.code, self.title, safety, found.edits, shown, found.branch, site.dual, found.assumption)
 
 
 def _with_imports_joined(edits: Sequence[Edit]) -> list[Edit]:

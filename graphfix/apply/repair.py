@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from graphfix.model import (
 from graphfix.prove.verify import STEP_BACKEND, Reference, Tell, key, objection, reference, run_patched, verdict
 from graphfix.prove.witness import Witness, arm_of, witness
 from graphfix.rule import Rule, Site
-from graphfix.scan.dynamic import Options, side_by_side
+from graphfix.scan.dynamic import Options, make_job, observe, side_by_side
 from graphfix.scan.observation import Observation
 from graphfix.scan.placed import Placed
 from graphfix.source.sources import Sources
@@ -63,25 +64,35 @@ class Kept:
 
 @dataclass(frozen=True)
 class Trial:
-    """A rule to be tried on a site, in its direct or its dual form."""
+    """One of a rule's rewrites (`number`) to be tried on a site, in its direct or its dual form."""
 
     site: Placed
     rule: Rule
     place: Site
+    number: int = 0
 
     @functools.cached_property
     def fix(self) -> Fix | None:
         """The rewrite, None where the rule has none."""
-        return self.rule.fix(self.place)
+        return next(itertools.islice(self.rule.fixes(self.place), self.number, None), None)
 
     @property
     def key(self) -> tuple[object, ...]:
         """What stays the same of a trial when lines move."""
-        return (self.rule.code, self.place.dual, *key(self.site))
+        texts = [edit.text for edit in self.fix.edits] if self.fix else []
+        return (self.rule.code, self.place.dual, *key(self.site), *texts)
 
     def as_dual(self) -> Trial:
         """The same in the dual form."""
-        return Trial(self.site, self.rule, replace(self.place, dual=True))
+        return Trial(self.site, self.rule, replace(self.place, dual=True), self.number)
+
+    def all(self) -> list[Trial]:
+        """One for each rewrite that the rule offers in this form."""
+        found = []
+        for number, fix in enumerate(self.rule.fixes(self.place)):
+            found.append(Trial(self.site, self.rule, self.place, number))
+            found[-1].__dict__["fix"] = fix
+        return found
 
 
 def _in_order(sites: Sequence[Placed]) -> list[Placed]:
@@ -104,6 +115,7 @@ class Repair:
         self._start = time.monotonic()
         self.dropped: list[FixRecord] = []
         self._judged: dict[tuple[object, ...], TargetReport] = {}
+        self._held: dict[tuple[object, ...], bool] = {}
 
     @property
     def records(self) -> tuple[FixRecord, ...]:
@@ -146,6 +158,9 @@ class Repair:
             state = run_patched(target, self.sources, original, STEP_BACKEND, self._options, self._tell(target))
         tried: set[tuple[object, ...]] = set()
         while not self._spent() and (trial := next(self._untried(state, tried), None)) is not None:
+            if not self._may_hold(target, trial):
+                tried.add(trial.key)
+                continue
             better = self._prove(target, original, state, trial)
             if better is None:
                 tried.add(trial.key)
@@ -162,14 +177,32 @@ class Repair:
             trials = [Trial(site, rule, place) for rule, place in site.candidates(self._options.rules)]
             safe = [trial for trial in trials if trial.rule.safety is not Safety.UNSAFE]
             unsafe = [trial for trial in trials if trial.rule.safety is Safety.UNSAFE]
-            for trial in (*safe, *map(Trial.as_dual, safe), *unsafe):
-                if trial.key in tried or trial.fix is None:
+            for trial in itertools.chain.from_iterable(map(Trial.all, (*safe, *map(Trial.as_dual, safe), *unsafe))):
+                if trial.fix is None or trial.key in tried:
                     continue
                 if reason := self._forbidden(trial.fix):
                     tried.add(trial.key)
                     self._drop(trial, FixStatus.SKIPPED, reason)
                     continue
                 yield trial
+
+    def _may_hold(self, target: Target, trial: Trial) -> bool:
+        """Whether what the fix assumes was true on the target's calls, or was not asked there.
+
+        All that the rule offers for the site is asked in one run.
+        """
+        if trial.fix is None or trial.fix.assumption is None:
+            return True
+        state = (target, tuple(sorted(self.sources.patched.items())))
+        if (*state, trial.fix.assumption) not in self._held:
+            offered = [one.fix.assumption for one in trial.all() if one.fix is not None]
+            asked = list(dict.fromkeys(filter(None, offered)))
+            conditions = [(one.path, one.line, one.condition) for one in asked]
+            job = make_job(target, self._options, overlay=self.sources.patched, assume=conditions)
+            seen = observe([job], self._options, self._tell(target)).facts.get("assumed")
+            held = seen["held"] if seen else [None] * len(asked)
+            self._held |= {(*state, one): true is not False for one, true in zip(asked, held, strict=True)}
+        return self._held[(*state, trial.fix.assumption)]
 
     def _forbidden(self, fix: Fix) -> str | None:
         if any(not self._policy.allows(edit.path) for edit in fix.edits):

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from graphfix.dynamo import capture, cuda, load, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
+from graphfix.dynamo.assume import held
 from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
 from graphfix.dynamo.discover import resuming_everywhere
@@ -70,6 +71,10 @@ class Session:
             calls = self._warm_calls(raising=False)
             self._enter("trying other inputs")
             self._emit({"event": "probe", **probe(calls, **job["probe"], device=self._device)})
+        if job["assume"]:
+            calls = self._warm_calls(raising=False)
+            self._enter("looking for lengths that are known")
+            self._emit({"event": "assumed", "held": held(calls, job["assume"])})
         if job["time"]:
             calls = self._warm_calls(raising=True)
             self._enter(f"timing with {job['time']}")

@@ -6,7 +6,8 @@ A job is one JSON object:
 `discover`: where a frame was skipped, look for breaks behind it · `check`: run eager and compare compiled with it ·
 `save` / `against`: file to keep the eager results in, or to compare them with bit for bit · `trace`: report which
 line followed which while eager ran · `probe`: a function, a branch in it and the file's patched text, to run
-on mutated inputs (see `graphfix.dynamo.probe`), or null · `time`: backend to time the first call with, or null, over
+on mutated inputs (see `graphfix.dynamo.probe`), or null · `assume`: conditions as [file, line, text], each asked
+whenever its line runs in eager · `time`: backend to time the first call with, or null, over
 `rounds` rounds.
 """
 

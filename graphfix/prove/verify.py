@@ -89,6 +89,8 @@ def verdict(
     eager, compiled = after.facts.get("eager"), after.facts.get("compiled")
     differs = (eager and eager["difference"]) or (compiled and compiled["difference"])
     sites = after.sites(sources, options.rules)
+    known = before.sites(Sources(), options.rules)
+    new = [s for s in sites if _is_patched(s, sources) and not any(fewer_callers(was, s, sources) for was in known)]
     error = before.error or after.error or (differs and str(differs)) or None
     if error is None and after.graphs == 0:
         error = "no graph was captured, so nothing is compiled"
@@ -104,7 +106,7 @@ def verdict(
         seconds=round(before.ending.seconds + after.ending.seconds, 3),
         backend=backend,
         device=after.facts["versions"]["device"] if "versions" in after.facts else "unknown",
-        new_breaks=tuple(_describe(site) for site in sites if _is_patched(site, sources)),
+        new_breaks=tuple(map(_describe, new)),
         error=error,
     )
 
@@ -142,7 +144,8 @@ def objection(
     if trial.error is not None:
         return trial.error
     line = _line_now(site, sources)
-    if any(key(other) == key(site) and other.location.line == line for other in after):
+    same = [other for other in after if key(other) == key(site) and other.location.line == line]
+    if any(not fewer_callers(site, other, sources) for other in same):
         return "the break is still there"
     if trial.new_breaks:
         return f"the rewritten code breaks too: {trial.new_breaks[0]}"
@@ -162,12 +165,28 @@ def key(site: Placed) -> tuple[str, str, str, str]:
     return (site.location.path, function, text, site.event["id"] or site.event["type"])
 
 
+def fewer_callers(was: Placed, now: Placed, sources: Sources) -> bool:
+    """Whether `now` is the site `was` in the patched `sources`, and only some of the calls still lead to it."""
+    if key(was) != key(now) or not now.called_at:
+        return False
+    kept = {
+        (path, now_at)
+        for path, line in was.called_at
+        if (now_at := _moved(line, was.texts.get(path, []), _lines(path, sources))) is not None
+    }
+    return now.called_at <= kept and len(now.called_at) < len(was.called_at)
+
+
 def _line_now(site: Placed, sources: Sources) -> int | None:
     """The line of `sources` that the site's line has become, None where the patch rewrote it."""
     was = site.found[0].lines if site.found else []
-    for tag, a, b, c, _ in _blocks(was, _lines(site.location.path, sources)):
-        if tag == "equal" and a < site.location.line <= b:
-            return site.location.line - a + c
+    return _moved(site.location.line, was, _lines(site.location.path, sources))
+
+
+def _moved(line: int, was: list[str], now: list[str]) -> int | None:
+    for tag, a, b, c, _ in _blocks(was, now):
+        if tag == "equal" and a < line <= b:
+            return line - a + c
     return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphfix.errors import SourceError
-from graphfix.model import Arm, Fix, Location, Target
+from graphfix.model import Arm, Edit, Fix, Location, Target
 from graphfix.rule import Site
 from graphfix.scan.dynamic import Options, make_job, observe
 from graphfix.source.module import Module
@@ -54,11 +54,12 @@ def witness(
 ) -> Witness:
     """Run the function around the site on mutated inputs, as it was and as the fix left it (`sources`: both)."""
     before, after = sources
-    function = site.module.function_of(site.node)
+    changed = _changed(fix, site)
+    function = changed.module.function_of(changed.node)
     if function is None:
         return Witness(arm)
     found = _branch_at(fix.branch, before) if fix.branch else None
-    path = site.module.path
+    path = changed.module.path
     place = {
         "path": path,
         "first_line": min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)]),
@@ -74,6 +75,22 @@ def witness(
     reached = tuple(a or b for a, b in zip(arm.reached, new, strict=True))
     failures = tuple(failure if way else None for failure, way in zip(showed["failures"], new, strict=True))
     return Witness(replace(arm, reached=reached, mutated=new), showed["difference"], failures)
+
+
+def _changed(fix: Fix, site: Site) -> Site:
+    """The place whose function the fix changes: that of the site, or that of the nearest call which leads there."""
+    place: Site | None = site
+    while place is not None:
+        function = place.module.function_of(place.node)
+        if function is not None and any(_stands_in(edit, function, place.module) for edit in fix.edits):
+            return place
+        place = place.around
+    return site
+
+
+def _stands_in(edit: Edit, function: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> bool:
+    line = module.text.count("\n", 0, edit.start) + 1
+    return edit.path == module.path and function.lineno < line <= (function.end_lineno or line)
 
 
 def _lines(node: ast.If) -> dict[str, list[int]]:

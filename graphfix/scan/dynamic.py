@@ -89,6 +89,7 @@ def make_job(target: Target, options: Options, **steps: Any) -> dict[str, Any]:
         "against": None,
         "trace": False,
         "probe": None,
+        "assume": (),
         "time": None,
         "rounds": 0,
     }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from graphfix.errors import SourceError
 from graphfix.model import HIDDEN, Break, Finding, Frame, Location
 from graphfix.registry import repairing
 from graphfix.rule import Rule, Site
@@ -21,6 +24,8 @@ class Placed:
     """A break at its place: the frame, the node where one was found, and how often each step saw it.
 
     `places` are the ones that Dynamo printed for it, `consequences` the ids it reported only because of this break.
+    `called_at` holds file and line of every call that led to the function around it, `callers` the calls on the way to
+    its first report, innermost first, `texts` the lines of the files that `called_at` names.
     """
 
     event: Event
@@ -30,6 +35,9 @@ class Placed:
     counts: dict[str, int] = field(default_factory=dict)
     places: set[tuple[object, ...]] = field(default_factory=set)
     consequences: dict[str, None] = field(default_factory=dict)
+    called_at: set[tuple[str, int]] = field(default_factory=set)
+    callers: tuple[tuple[Module, ast.AST], ...] = ()
+    texts: dict[str, list[str]] = field(default_factory=dict)
     hides_rest: bool = False
     in_loop: bool = False
     graphs: int = 0
@@ -41,6 +49,15 @@ class Placed:
         self.consequences |= dict.fromkeys(event["consequences"])
         if event.get("at"):
             self.places.add(tuple(event["at"]))
+        if outer := self._outer(event):
+            self.called_at.add((outer[-1]["path"], outer[-1]["line"]))
+
+    def _outer(self, event: Event) -> list[Event]:
+        """The frames around the one shown, as far as they are the user's."""
+        place = (self.frame["path"], self.frame["line"])
+        own = [frame for frame in event["stack"] if not is_library(frame["path"])]
+        at = [number for number, frame in enumerate(own) if (frame["path"], frame["line"]) == place]
+        return own[: at[-1]] if at else []
 
     def add(self, other: Placed) -> None:
         """Count all that `other` saw to this site."""
@@ -49,6 +66,7 @@ class Placed:
         self.hides_rest |= other.hides_rest
         self.consequences |= other.consequences
         self.places |= other.places
+        self.called_at |= other.called_at
 
     @property
     def hidden(self) -> bool:
@@ -65,9 +83,15 @@ class Placed:
         return (self.hidden, not self.hides_rest, -self.graphs, not self.in_loop, -self.seen)
 
     def look_around(self, sources: Sources) -> None:
-        """See whether this break, or a call that leads to it, stands in a loop."""
-        nodes = [node_of(frame, sources) for frame in self.event["stack"] if not is_library(frame["path"])]
-        self.in_loop = any(module.in_loop(node) for module, node in filter(None, [*nodes, self.found]))
+        """See which calls lead to this break, and whether it or one of them stands in a loop."""
+        outer = [node_of(frame, sources) for frame in reversed(self._outer(self.event))]
+        inner = [node_of(self.event["stack"][-1], sources)] if self.event["stack"] else []
+        self.in_loop = any(module.in_loop(node) for module, node in filter(None, [*outer, *inner, self.found]))
+        known = itertools.takewhile(lambda found: found is not None, outer)
+        self.callers = tuple(filter(None, known))
+        for path, _ in self.called_at:
+            with contextlib.suppress(SourceError):
+                self.texts[path] = sources.module(path).lines
 
     def break_(self) -> Break:
         event = self.event
@@ -95,7 +119,7 @@ class Placed:
         if self.found is None:
             return []
         break_ = self.break_()
-        site = Site(*self.found, break_)
+        site = Site(*self.found, break_, callers=self.callers)
         return [(rule, site) for rule in repairing(break_, rules)]
 
     def suppressed(self, rules: Sequence[Rule]) -> bool:
