@@ -163,7 +163,8 @@ class Rule:
 
     `repairs` holds the break ids that `rewrite` may repair. A rule that only finds has none, and `names` instead the
     ids of the breaks that it finds; what it finds where another rule finds something, too, is left to that one.
-    `marks`: `find` is asked only where the text holds one of these; empty for everywhere.
+    `marks`: `find` is asked only where the text holds one of these; empty for everywhere. `anywhere`: what it finds
+    counts in code that nothing compiles, too, as with a setting; such a rule has marks.
     """
 
     code: ClassVar[str]
@@ -173,6 +174,7 @@ class Rule:
     repairs: ClassVar[frozenset[str]] = frozenset()
     names: ClassVar[frozenset[str]] = frozenset()
     marks: ClassVar[tuple[str, ...]] = ()
+    anywhere: ClassVar[bool] = False
     cases: ClassVar[tuple[Case, ...]]
     dual: ClassVar[bool] = False
 

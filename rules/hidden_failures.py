@@ -34,6 +34,7 @@ class HiddenFailures(Rule):
     code, name = "GF600", "hidden-failures"
     title = "hides what fails to compile"
     safety = Safety.UNSAFE
+    anywhere = True
     marks = ("suppress_errors", "SUPPRESS_ERRORS", "dynamo.config", "TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE")
 
     def find(self, module: Module) -> Iterator[Site]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from graphfix.apply.exact import apply_exact
-from graphfix.model import Safety
+from graphfix.model import Certainty, Safety
 from graphfix.registry import selected
+from graphfix.scan import static
 from graphfix.scan.files import python_files
 from graphfix.scan.static import FileScan, scan, scan_file, scan_text
 from graphfix.source.sources import Sources
@@ -126,3 +127,31 @@ def test_scanning_never_imports_torch_or_the_file() -> None:
     script += "print(len(scan([Path('model.py')], selected())[0].findings), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "3 False\n"
+
+
+@pytest.mark.parametrize("certain", [True, False])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "h = torch.compile(g)\n",
+        "if __name__ == '__main__':\n    print(torch.compile(g, dynamic=True)(torch.ones(2)))\n",
+        "def main():\n    return torch.compile(g)\n",
+        "class Net:\n    def __init__(self):\n        self.g = torch.compile(g)\n",
+        "g = torch.compile(g)\n",
+    ],
+)
+def test_what_is_given_to_compile_is_compiled(given: str, certain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static, "_FEW", 0)
+    Path("model.py").write_text(f"import torch\n\ndef g(x: torch.Tensor):\n    return x * x.sum().item()\n\n{given}")
+    (file,) = scan([Path("model.py")], selected(), certain=certain)
+    assert [(one.rule, one.certainty) for one in file.findings] == [("GF100", Certainty.CERTAIN)]
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_a_setting_counts_where_nothing_is_compiled(certain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static, "_FEW", 0)
+    body = "import torch._dynamo as d\n    d.config.suppress_errors = True\n"
+    for text in (f"def main():\n    {body}", f"class Net(torch.nn.Module):\n  def train(self):\n    {body}"):
+        Path("main.py").write_text(f"import torch\n\n{text}")
+        (file,) = scan([Path("main.py")], selected(), certain=certain)
+        assert [(one.rule, one.certainty) for one in file.findings] == [("GF600", Certainty.CERTAIN)]

@@ -56,7 +56,8 @@ def scan(where: Sequence[str], settings: Settings, request: Request | None = Non
         return _scan_stdin(named, settings, request)
     chosen = targets.select(where, settings.config)
     cache = settings.root if settings.cache else None
-    scans = static.scan(settings.files(chosen.paths), settings.all_rules, cache, settings.file_jobs)
+    certain = not settings.likely and settings.baseline is None  # a baseline may hold what is likely
+    scans = static.scan(settings.files(chosen.paths), settings.all_rules, cache, settings.file_jobs, certain)
     return _reported(scans, Sources(), chosen, settings, request)
 
 

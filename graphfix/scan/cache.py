@@ -31,9 +31,12 @@ def digest(data: bytes) -> bytes:
 
 
 class Cache:
-    """What the files of a project showed. `contents` are their paths and digests, in order."""
+    """What the files of a project showed. `contents` are their paths and digests, in order; `certain` as for a scan."""
 
-    def __init__(self, root: Path, rules: Sequence[Rule], contents: Sequence[tuple[str, bytes]]) -> None:
+    def __init__(
+        self, root: Path, rules: Sequence[Rule], contents: Sequence[tuple[str, bytes]], certain: bool = False
+    ) -> None:
+        self._kind = "-certain" if certain else ""
         self._tool = _fingerprint(tuple(rules))
         where = blake2b(os.fsencode(os.path.abspath(root)), digest_size=8).hexdigest()
         self._folder = _cache_folder() / where
@@ -75,16 +78,16 @@ class Cache:
 
     def _read(self, name: str) -> Any:
         with suppress(OSError, ValueError, EOFError, TypeError):
-            return marshal.loads((self._folder / name).read_bytes())
+            return marshal.loads((self._folder / f"{name}{self._kind}").read_bytes())
         return None
 
     def _write(self, name: str, content: Any) -> None:
         """In one step, so that a scan at the same time reads the old or the new."""
-        new = self._folder / f"{name}.{os.getpid()}"
+        new = self._folder / f"{name}{self._kind}.{os.getpid()}"
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             new.write_bytes(marshal.dumps(content))
-            new.replace(self._folder / name)
+            new.replace(self._folder / f"{name}{self._kind}")
 
 
 def _cache_folder() -> Path:

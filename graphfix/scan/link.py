@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,9 +63,29 @@ def linked(scans: Sequence[FileScan]) -> list[FileScan]:
     return [links.settled(scan) for scan in scans]
 
 
+class Callees:
+    """What the compiled code of some files calls in others of them."""
+
+    def __init__(self, scans: Mapping[str, FileScan]) -> None:
+        self._scans = scans
+        self._modules = {_module(path): path for path, scan in scans.items() if scan.error is None}
+
+    def of(self, callers: Sequence[FileScan]) -> dict[str, set[str]]:
+        """The functions by file that these call, those left out that have been searched."""
+        compiled = _compiled(callers)
+        wanted: dict[str, set[str]] = {}
+        for caller in callers:
+            called = {name for one in caller.functions if (caller.path, one.name) in compiled for name in one.foreign}
+            for name in called:
+                for path, function in _defined(name, caller.path, self._modules):
+                    if all(one.name != function for one in self._scans[path].functions):
+                        wanted.setdefault(path, set()).add(function)
+        return wanted
+
+
 def _compiled(scans: Sequence[FileScan]) -> set[tuple[str, str]]:
     """The functions, by path and name, that compiled code runs."""
-    modules = {_module(scan.path): scan for scan in scans if scan.functions}
+    modules = {_module(scan.path): scan.path for scan in scans if scan.functions}
     functions = {(scan.path, one.name): one for scan in scans for one in scan.functions}
     todo = [key for key, one in functions.items() if one.reach is Reach.COMPILED]
     found = set[tuple[str, str]]()
@@ -80,21 +101,25 @@ def _compiled(scans: Sequence[FileScan]) -> set[tuple[str, str]]:
     return found
 
 
-def _defined(name: str, path: str, modules: dict[str, FileScan]) -> Iterator[tuple[str, str]]:
+def _defined(name: str, path: str, modules: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Where a qualified name that the file at `path` imports is defined: next to it where the name begins with dots,
     else below any of the folders around it."""
-    folder = os.path.dirname(os.path.abspath(path))
     rest = name.lstrip(".")
-    if dots := len(name) - len(rest):
-        roots = [Path(folder, *[".."] * (dots - 1))]
-    else:
-        roots = [Path(folder), *Path(folder).parents]
+    dots = len(name) - len(rest)
     parts = rest.split(".")
-    for root in map(os.path.normpath, roots):
+    for root in _roots(os.path.dirname(os.path.abspath(path)), dots):
         for cut in range(len(parts) - 1, -1 if dots else 0, -1):
-            if (scan := modules.get(os.path.join(root, *parts[:cut]))) is not None:
-                yield scan.path, ".".join(parts[cut:])
+            if (found := modules.get(os.sep.join((root, *parts[:cut])))) is not None:
+                yield found, ".".join(parts[cut:])
                 return
+
+
+@functools.cache
+def _roots(folder: str, dots: int) -> tuple[str, ...]:
+    """The folders below which the modules lie that files in `folder` import."""
+    if dots:
+        return (os.path.normpath(os.path.join(folder, *[".."] * (dots - 1))),)
+    return (folder, *map(str, Path(folder).parents))
 
 
 def _module(path: str) -> str:

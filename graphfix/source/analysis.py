@@ -10,18 +10,22 @@ from graphfix.source.flow import Flow, Walked
 from graphfix.source.inference import Inference
 from graphfix.source.module import FUNCTIONS
 from graphfix.source.outline import Function, outline
-from graphfix.source.reach import Reached
+from graphfix.source.reach import Reached, may_compile
 from graphfix.source.values import Kind, Value
 
 
 class Analysis:
-    """Everything is worked out once, when it is first asked for. Raises RecursionError where code nests too deeply."""
+    """Everything is worked out once, when it is first asked for. Raises RecursionError where code nests too deeply.
 
-    def __init__(self, tree: ast.Module, text: str) -> None:
-        self._gives = ".compile" in text
+    With `entries` only what compiled code runs is searched (see `Module`).
+    """
+
+    def __init__(self, tree: ast.Module, text: str, entries: frozenset[str] | None = None) -> None:
+        self._gives = tree if may_compile(text) else None
+        self._entries = entries
         self.outline = outline(tree)
         self.flow = Flow(self.outline.parents, ":=" in text)
-        for function in self.outline.all:
+        for function in self.outline.all if entries is None else ():
             if function.outer is None and (self._gives or not function.is_special):  # those only if somebody asks
                 self.flow.walk(function, {})
         self.inference = Inference(self.flow, self.outline)
@@ -29,7 +33,7 @@ class Analysis:
     @cached_property
     def reached(self) -> Reached:
         """Which functions a compiled region runs."""
-        return Reached(self.outline, self.flow, self.inference, self._gives)
+        return Reached(self.outline, self.flow, self.inference, self._gives, self._entries or ())
 
     def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
         """The live nodes of these classes (statements and the larger expressions, `flow._RECORDED`) in all functions,
@@ -61,15 +65,20 @@ class Analysis:
 
     def meaning(self, node: ast.expr) -> str:
         """The qualified name that a chain of names stands for (`torch.nn.functional.relu`), empty where none."""
+        self._come_by(node)
         return self.inference.meaning(node)
 
     def layer(self, called: ast.expr) -> str:
         """The qualified name of the class whose instance `self.name` holds, empty where the text does not show one."""
+        self._come_by(called)
         return self.inference.layer(called)
 
     @cached_property
     def _searched(self) -> list[Walked]:
-        return [one for one in self.flow.walked.values() if self.reached.may_be(one.function)]
+        if self._entries is None:
+            return [one for one in self.flow.walked.values() if self.reached.may_be(one.function)]
+        found = map(self.flow.of, filter(self.reached.compiled.__contains__, self.outline.all))
+        return [one for one in found if one is not None]
 
     def close(self) -> None:
         """Let go of the tree at once, without waiting for a garbage collection."""
@@ -77,7 +86,15 @@ class Analysis:
 
     def value(self, node: ast.expr) -> Value:
         """What an expression stands for."""
+        self._come_by(node)
         return self.inference.value(node)
+
+    def _come_by(self, node: ast.expr) -> None:
+        """See to it that the flow has seen an expression, also in a function that is not searched."""
+        if self._entries is not None and node not in self.flow.parents:
+            for function in self.outline.all:
+                if function.outer is None and function.node.lineno <= node.lineno <= (function.node.end_lineno or 0):
+                    self.flow.of(function)
 
     def function(self, node: ast.AST) -> Function | None:
         """The function whose live code holds a node."""

@@ -106,6 +106,16 @@ class Flow:
         self._block(function.node.body, env)
         self._jumps, self._globals = kept
 
+    def of(self, function: Function) -> Walked | None:
+        """What the pass finds in a function, made now if need be; None where it is defined in code that never runs."""
+        if function.node not in self.walked:
+            top = function
+            while top.outer is not None:
+                top = top.outer
+            if top.node not in self.walked:
+                self.walk(top, {})
+        return self.walked.get(function.node)
+
     def environment(self, node: ast.AST) -> Environment | None:
         """The definitions that reach a node, None where the pass did not come by."""
         one: ast.AST | None = node

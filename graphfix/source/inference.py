@@ -358,11 +358,12 @@ class Inference:
         return self._once(function, lambda: self._returns(function))
 
     def _returns(self, function: Function) -> Value:
-        node, walked = function.node, self._flow.walked.get(function.node)
+        node = function.node
         if node.returns is not None:
             found = annotated(node.returns, lambda one: self._meaning(one, {}))
             if found.kind is not Kind.UNKNOWN or found.items is not None:
                 return found
+        walked = self._flow.of(function)
         if walked is None or isinstance(node, ast.AsyncFunctionDef) or _yields(walked.nodes):
             return UNKNOWN
         return joined(map(self.value, walked.returns))

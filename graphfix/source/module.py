@@ -22,10 +22,15 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Module:
-    """One source file: `path` and decoded `text`; everything else is worked out on demand."""
+    """One source file: `path` and decoded `text`; everything else is worked out on demand.
+
+    `entries` limits the analysis to what compiled code runs: the functions so named (those that other files' compiled
+    code calls), what the file itself compiles, and what these call. None: every function counts.
+    """
 
     path: str
     text: str
+    entries: frozenset[str] | None = None
 
     @functools.cached_property
     def tree(self) -> ast.Module:
@@ -57,7 +62,7 @@ class Module:
         from graphfix.source.analysis import Analysis
 
         try:
-            return Analysis(self.tree, self.text)
+            return Analysis(self.tree, self.text, self.entries)
         except RecursionError:
             raise SourceError(f"{self.path} nests expressions too deeply to be searched.") from None
 

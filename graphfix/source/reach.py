@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 
 from graphfix.source import torch_api as api
 from graphfix.source.flow import Flow
 from graphfix.source.inference import Inference
+from graphfix.source.module import FUNCTIONS
 from graphfix.source.outline import Class, Function, Outline
 
 _NOTHING = frozenset[str]()
@@ -20,6 +21,13 @@ _NEVER = frozenset({
 })  # fmt: skip
 """Decorators of functions that Dynamo does not trace."""
 _NO_MODULES = frozenset({"torch.autograd.Function", "torch.utils.data.Dataset", "abc.ABC", "enum.Enum", "object"})
+
+
+def may_compile(text: str) -> bool:
+    """Whether a text may give something to `torch.compile`; False for certain where it does not."""
+    if ", compile" in text or "import compile" in text:
+        return True
+    return ".compile" in text and text.count(".compile") > text.count("re.compile")
 
 
 class Reach(Enum):
@@ -35,8 +43,15 @@ class Reach(Enum):
 class Reached:
     """The reach of one module's functions, and what they call elsewhere."""
 
-    def __init__(self, outline: Outline, flow: Flow, inference: Inference, gives: bool) -> None:
-        self._gives = gives  # whether anything is given to torch.compile
+    def __init__(
+        self,
+        outline: Outline,
+        flow: Flow,
+        inference: Inference,
+        gives: ast.Module | None,
+        entries: Collection[str] = (),
+    ) -> None:
+        self._gives = gives  # the module's tree, where it may give something to torch.compile
         self._outline, self._flow, self._inference = outline, flow, inference
         foreign = (name for name, meaning in outline.imports.items() if not meaning.startswith("torch"))
         self._named = {*outline.functions, *foreign}
@@ -44,7 +59,8 @@ class Reached:
         self._modules: dict[Class, bool] = {}
         self._calls: dict[Function, tuple[list[Function], set[str]]] = {}
         self._decorators: dict[Function, frozenset[str]] = {}
-        self.compiled = self._follow(self._roots())
+        named = (function for function in outline.all if function.name in entries) if entries else ()
+        self.compiled = self._follow([*self._roots(), *named])
 
     def of(self, function: Function) -> Reach:
         """How the function is tied to a compiled region."""
@@ -78,7 +94,7 @@ class Reached:
         return local, foreign
 
     def _nodes(self, function: Function, kind: type[ast.AST]) -> list[ast.AST]:
-        walked = self._flow.walked.get(function.node)
+        walked = self._flow.of(function)
         return walked.nodes.get(kind, []) if walked else []
 
     def _target(self, function: Function, called: ast.expr) -> Function | str:
@@ -126,15 +142,28 @@ class Reached:
             is_method = function.owner is not None and function.node.name == "forward"
             if (is_method and self._is_module(function.owner)) or "torch.compile" in self._decorated(function):
                 yield function
-        for walked in self._flow.walked.values() if self._gives else ():
-            for node in walked.nodes.get(ast.Call, ()):
-                assert isinstance(node, ast.Call)
-                if node.args and self._inference.meaning(node.func) in ("torch.compile", "torch.compiler.compile"):
-                    target = self._target(walked.function, node.args[0])
-                    if isinstance(target, Function):
-                        yield target
+        if self._gives is not None:
+            yield from self._given(self._gives)
 
-    def _follow(self, roots: Iterator[Function]) -> set[Function]:
+    def _given(self, tree: ast.Module) -> Iterator[Function]:
+        """The functions that are given to `torch.compile`, in functions and outside of them."""
+        for function in self._outline.all:
+            for node in self._nodes(function, ast.Call):
+                assert isinstance(node, ast.Call)
+                if self._compiles(node) and isinstance(target := self._target(function, node.args[0]), Function):
+                    yield target
+        todo: list[ast.AST] = [tree]
+        while todo:
+            one = todo.pop()
+            todo += (child for child in ast.iter_child_nodes(one) if not isinstance(child, FUNCTIONS))
+            if isinstance(one, ast.Call) and self._compiles(one):
+                name = one.args[0].id if isinstance(one.args[0], ast.Name) else ""
+                yield from filter(None, [self._outline.functions.get(name)])
+
+    def _compiles(self, node: ast.Call) -> bool:
+        return bool(node.args) and self._inference.meaning(node.func) in ("torch.compile", "torch.compiler.compile")
+
+    def _follow(self, roots: Iterable[Function]) -> set[Function]:
         found = set[Function]()
         todo = list(roots)
         while todo:
