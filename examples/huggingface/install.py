@@ -54,7 +54,8 @@ def install(wanted: str) -> None:
                 "check the version and pip's index and network settings, then run this again."
             )
         folder.parent.mkdir(exist_ok=True)
-        made.rename(folder)
+        if not folder.is_dir():  # another run may have been faster
+            made.rename(folder)
 
 
 def numpy_as_it_is() -> list[str]:
