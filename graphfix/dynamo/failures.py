@@ -7,8 +7,13 @@ import traceback
 from types import CodeType
 from typing import Any
 
+import torch
+
+from graphfix.printed import frames_in
+
 _USER_CODE = re.compile(r"from user code:\n(?P<stack>(?:.*\n?)*)")
-_FRAME = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+_OPERATION = re.compile(r"Original traceback:\n(?P<stack>(?:.*\n?)*)")
+"""Heads the stack of the operation that a backend failed on, after Dynamo had traced all of the frame."""
 
 
 def compiler_failure(error: BaseException) -> dict[str, Any] | None:
@@ -21,7 +26,7 @@ def compiler_failure(error: BaseException) -> dict[str, Any] | None:
         "event": "break",
         "id": None,
         "type": f"{type(error).__name__} inside torch.compile",
-        "explanation": short(text.split("\nfrom user code")[0].strip()),
+        "explanation": short(re.split(r"\n(?:from user code|Original traceback)", text)[0].strip()),
         "hints": ["Dynamo itself failed here; the call runs in eager only where torch.compile is left out."],
         "consequences": [],
         "hides_rest": True,
@@ -32,6 +37,18 @@ def compiler_failure(error: BaseException) -> dict[str, Any] | None:
 def short(text: str, most: int = 400) -> str:
     """The beginning of an error's text: what a compiler printed can be thousands of lines."""
     return text if len(text) <= most else text[:most].rstrip() + " …"
+
+
+def is_torch_broken() -> bool:
+    """Whether torch fails at anything from now on.
+
+    So it does after an operation that failed in the backend under inference mode (2.11 and 2.13).
+    """
+    try:
+        torch.zeros(1) + 1
+    except RuntimeError:
+        return True
+    return False
 
 
 def _compiled_code(error: BaseException) -> CodeType | None:
@@ -52,15 +69,13 @@ def _raised_in_compiler(error: BaseException) -> bool:
 
 
 def _user_frames(error: BaseException, text: str) -> list[dict[str, Any]]:
-    found = _USER_CODE.search(text)
-    frames = [m.groupdict() for m in _FRAME.finditer(found["stack"])] if found else []
-    if not frames:
-        frames = [
-            {"path": frame.filename, "line": frame.lineno or 0, "function": frame.name}
-            for frame in traceback.extract_tb(error.__traceback__)
-        ]
-        if (code := _compiled_code(error)) is not None:
-            line = code.co_firstlineno
-            frames.append({"path": code.co_filename, "line": line, "function": code.co_qualname})
-    blank = {"column": None, "end_line": None, "end_column": None}
-    return [{**frame, "line": int(frame["line"]), **blank} for frame in frames]
+    found = _OPERATION.search(text) or _USER_CODE.search(text)
+    if found and (frames := list(frames_in(found["stack"]))):
+        return frames
+    frames = [
+        {"path": frame.filename, "line": frame.lineno or 0, "function": frame.name}
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    if (code := _compiled_code(error)) is not None:
+        frames.append({"path": code.co_filename, "line": code.co_firstlineno, "function": code.co_qualname})
+    return [{**frame, "column": None, "end_line": None, "end_column": None} for frame in frames]

@@ -19,7 +19,7 @@ from graphfix.dynamo.assume import held
 from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
 from graphfix.dynamo.discover import resuming_everywhere
-from graphfix.dynamo.failures import compiler_failure, short
+from graphfix.dynamo.failures import compiler_failure, is_torch_broken, short
 from graphfix.dynamo.probe import probe
 from graphfix.dynamo.record import record_calls
 from graphfix.model import HIDDEN, Call
@@ -55,6 +55,7 @@ class Session:
     ) -> None:
         self._job, self._device, self._emit, self._enter = job, device, emit, enter
         self._skipped = False
+        self._failure: str | None = None
         enter("importing the target")
         self._function = load.find_function(job["module"], job["path"], job["name"])
 
@@ -64,7 +65,8 @@ class Session:
             self._explain(self._warm_calls(raising=True))
         eager = self._eager() if job["check"] else None
         for backend in job["compile"]:
-            self._compile(backend, eager)
+            if not self._compile(backend, eager):
+                return
         if job["signals"] and self._device == "cuda":
             self._watch_device()
         if job["probe"]:
@@ -123,6 +125,7 @@ class Session:
         event = compiler_failure(error)
         if event:
             self._tell(step)(event)
+            self._failure = short(f"{type(error).__name__}: {error}")
         return event is not None
 
     def _discover(self, most: float) -> None:
@@ -190,23 +193,32 @@ class Session:
             difference = difference or (found and f"call {number}: {found}")
         self._emit({"event": "eager", "identical": difference is None, "difference": difference})
 
-    def _compile(self, backend: str, eager: Results | None) -> None:
+    def _compile(self, backend: str, eager: Results | None) -> bool:
+        """Compile all calls and compare; False where a failure left torch broken, so that this process must end."""
         calls = self._warm_calls(raising=False)
         self._enter(f"compiling with {backend}")
         torch._dynamo.reset()
         signals.clear_recompiles()
         tell = self._tell("compile")
         counter = capture.CountingBackend(backend, tell)
-        with Collector(tell), signals.watch_skips(self._emit), capture.same_random_numbers():
-            results = record_calls(
-                calls,
-                lambda call: capture.compiled(call, counter),
-                on_error=lambda error: self._compiler_failed(error, "compile"),
-            )
+        try:
+            with Collector(tell), signals.watch_skips(self._emit), capture.same_random_numbers():
+                results = record_calls(
+                    calls,
+                    lambda call: capture.compiled(call, counter),
+                    on_error=lambda error: self._compiler_failed(error, "compile"),
+                )
+        except RuntimeError:
+            if self._failure is None or not is_torch_broken():
+                raise
+            seen = {"max_abs_diff": None, "difference": f"compiled raised {self._failure}", "beside": None}
+            self._emit({"event": "compiled", "calls": len(calls), **seen})
+            return False
         for event in signals.recompiles():
             self._emit(event)
         if eager is not None:
             self._judge_compiled(eager, results, strict=backend in ("eager", "aot_eager"))
+        return True
 
     def _judge_compiled(self, eager: Results, results: Results, strict: bool) -> None:
         difference, gap, beside = None, None, None
