@@ -89,5 +89,11 @@ def check_codes(parts: Iterable[str], packs: Sequence[str] = ()) -> None:
 
 
 def repairing(break_: Break, rules: Sequence[Rule]) -> list[Rule]:
-    """The rules that repair this kind of break, the safest first."""
-    return sorted((rule for rule in rules if break_.id in rule.repairs), key=lambda rule: _ORDER[rule.safety])
+    """The rules that repair this kind of break or compiler failure, the safest first."""
+    return sorted((rule for rule in rules if _repairs(rule, break_)), key=lambda rule: _ORDER[rule.safety])
+
+
+def _repairs(rule: Rule, break_: Break) -> bool:
+    if break_.id is None:
+        return any(words in break_.explanation for words in rule.failures)
+    return break_.id in rule.repairs

@@ -161,7 +161,8 @@ class Rule:
     `new if torch.compiler.is_compiling() else original`, which leaves eager as it was. A rule whose new code asks
     `is_compiling()` itself leaves it out.
 
-    `repairs` holds the break ids that `rewrite` may repair. A rule that only finds has none, and `names` instead the
+    `repairs` holds the break ids that `rewrite` may repair, `failures` parts of what torch says where the compiler
+    itself fails (a break without an id) that it may repair. A rule that only finds has none, and `names` instead the
     ids of the breaks that it finds; what it finds where another rule finds something, too, is left to that one.
     `marks`: `find` is asked only where the text holds one of these; empty for everywhere. `anywhere`: what it finds
     counts in code that nothing compiles, too, as with a setting; such a rule has marks.
@@ -172,11 +173,17 @@ class Rule:
     title: ClassVar[str]
     safety: ClassVar[Safety]
     repairs: ClassVar[frozenset[str]] = frozenset()
+    failures: ClassVar[tuple[str, ...]] = ()
     names: ClassVar[frozenset[str]] = frozenset()
     marks: ClassVar[tuple[str, ...]] = ()
     anywhere: ClassVar[bool] = False
     cases: ClassVar[tuple[Case, ...]]
     dual: ClassVar[bool] = False
+
+    @property
+    def only_finds(self) -> bool:
+        """Whether the rule makes no rewrites."""
+        return not self.repairs and not self.failures
 
     def find(self, module: Module) -> Iterator[Site]:
         """The sites that syntax and scope alone make certain; none, for a pattern that only a run can tell."""

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from graphfix.model import Certainty, Target
 from graphfix.prove.verify import STEP_BACKEND
@@ -29,6 +30,9 @@ from graphfix.source.sources import Sources
 
 _LIMIT = 20
 """No case needs more rewrites than this; more means that a rule's own output matches it again."""
+
+_OF_BACKENDS = "GB0219"
+"""The id of a break that a backend asks for; Dynamo alone does not show it."""
 
 _TARGET = """
 import graphfix
@@ -68,7 +72,7 @@ def check_rule(rule: Rule, device: str | None = "cpu") -> list[str]:
     """
     problems = [
         f"{rule.code} has no case of kind {kind.__name__}"
-        for kind in (Rewrites if rule.repairs else Finds, Leaves)
+        for kind in (Finds if rule.only_finds else Rewrites, Leaves)
         if not _has(rule, kind)
     ]
     with tempfile.TemporaryDirectory(prefix="graphfix-cases-") as folder:
@@ -114,14 +118,22 @@ def _as_call(call: str) -> str:
 
 
 def _run(cases: Sequence[_Prepared], options: Options, sources: Sequence[Sources], against: bool) -> list[Observation]:
-    """One worker process for all cases; eager results go to files beside the cases, and come from there."""
+    """One worker process for all cases; eager results go to files beside the cases, and come from there.
+
+    Where a rule repairs what only a backend sees, the cases are compiled with one before the rewrite too. A failure may
+    leave torch broken: then each case gets a process of its own.
+    """
+    rule = options.rules[0]
     jobs = []
     for case, patched in zip(cases, sources, strict=True):
         target = Target(f"{_target_file(case.path)}::calls", case.label)
         results = str(case.path.with_suffix(".pt"))
-        steps = {"against": results, "compile": [STEP_BACKEND]} if against else {"save": results}
+        steps: dict[str, Any] = {"against": results, "compile": [STEP_BACKEND]} if against else {"save": results}
+        if rule.failures or _OF_BACKENDS in rule.repairs:
+            steps["compile"] = [STEP_BACKEND]
         jobs.append(make_job(target, options, overlay=patched.patched, explain=True, check=True, **steps))
-    return observe_all(jobs, options, lambda step: None)
+    batches = [[job] for job in jobs] if rule.failures and not against else [jobs]
+    return [seen for batch in batches for seen in observe_all(batch, options, lambda step: None)]
 
 
 def _check_before(rule: Rule, case: _Prepared, seen: Observation) -> tuple[list[str], Sources]:

@@ -34,7 +34,7 @@ class Exact:
 def apply_exact(sources: Sources, paths: Iterable[Path], rules: Sequence[Rule], keep: Keep | None = None) -> Exact:
     """Fix what exact rules find in the files; only where `keep` counts it, if that is given."""
     kept = keep or (lambda scan: scan.findings)
-    exact = [rule for rule in rules if rule.safety is Safety.EXACT and rule.repairs]
+    exact = [rule for rule in rules if rule.safety is Safety.EXACT and not rule.only_finds]
     codes = {rule.code for rule in exact}
     files = list(paths)
     read = [_scan(sources, path, rules) for path in files]

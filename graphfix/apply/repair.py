@@ -226,7 +226,34 @@ class Repair:
                     if dual is not None:
                         return dual
                 return self._keep(target, trial, seen, after)
+        elif better := self._prove_with_next(target, original, state, trial, after):
+            return better
         self._drop(trial, FixStatus.REJECTED, against)
+        return None
+
+    def _prove_with_next(
+        self, target: Target, original: Reference, state: Observation, trial: Trial, after: Observation
+    ) -> Observation | None:
+        """What the target shows with the fix and that of a compiler failure which only this fix brings out.
+
+        So where a break that goes joins two graphs into one that the backend cannot compile. None where nothing does.
+        """
+        known = {key(site) for site in state.sites(self.sources, self._options.rules)}
+        new = [site for site in after.sites(self._with(trial), self._options.rules) if site.event["id"] is None]
+        if not any(key(site) not in known and site.candidates(self._options.rules) for site in new):
+            return None
+        seen = self._witness(target, state, trial)
+        if seen is not None and seen.difference is not None:
+            return None
+        kept, sources = len(self.kept), self.sources
+        self._keep(target, trial, seen, after)
+        for following in self._untried(after, set()):
+            if following.site.event["id"] is None and key(following.site) not in known:
+                better = self._prove(target, original, after, following)
+                if better is not None:
+                    return better
+        del self.kept[kept:]
+        self.sources = sources
         return None
 
     def _run_step(

@@ -56,7 +56,8 @@ def rule_words(code: str) -> str:
     rule = _rule(code)
     if rule is None:
         return ""
-    return f"{inspect.getdoc(rule)}\n\nRepairs: {', '.join(sorted(rule.repairs))}\n"
+    repaired = [*sorted(rule.repairs), *(f"compiler failures that say “{words}”" for words in rule.failures)]
+    return f"{inspect.getdoc(rule)}\n\nRepairs: {', '.join(repaired)}\n"
 
 
 def _break_words(id_: str) -> str:

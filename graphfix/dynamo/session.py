@@ -57,6 +57,7 @@ class Session:
         self._skipped = False
         self._failure: str | None = None
         enter("importing the target")
+        load.seed_everything(load.SEED)  # models may be built as the module is imported
         self._function = load.find_function(job["module"], job["path"], job["name"])
 
     def run(self) -> None:

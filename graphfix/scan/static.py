@@ -168,8 +168,8 @@ def sites(module: Module, rules: Sequence[Rule]) -> list[tuple[Finding, Site]]:
         found = [one for rule in rules if _may_find(rule, module.text) for one in _found(rule, module)]
     except RecursionError:
         raise SourceError(f"{module.path} nests expressions too deeply to be searched.") from None
-    by_repair = {finding.location for rule, finding, _ in found if rule.repairs}
-    left = [(one, site) for rule, one, site in found if rule.repairs or one.location not in by_repair]
+    by_repair = {finding.location for rule, finding, _ in found if not rule.only_finds}
+    left = [(one, site) for rule, one, site in found if not rule.only_finds or one.location not in by_repair]
     return sorted(left, key=lambda one: (one[0].location.line, one[0].location.column or 0))
 
 
@@ -195,7 +195,7 @@ def _found(rule: Rule, module: Module) -> Iterator[tuple[Rule, Finding, Site]]:
         message = f"{rule.name}: {site.message or rule.title}"
         name = function.name if function is not None else ""
         line = module.line(location.line)
-        safety = rule.safety if rule.repairs else None
+        safety = None if rule.only_finds else rule.safety
         finding = Finding(location, rule.code, message, line, None, None, certainty, name, safety)
         yield rule, finding, site
 
