@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import pkgutil
+import sys
 from collections.abc import Iterable, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from contextlib import suppress
 from itertools import pairwise
 from types import ModuleType
 
@@ -26,8 +28,7 @@ def all_rules(packs: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     Raises ConfigError where a pack cannot be loaded or two rules share a code.
     """
     modules = [importlib.import_module(f"graphfix.rules.{name}") for name in _built_in()]
-    named = [EntryPoint(name=pack, value=pack, group=GROUP) for pack in packs]
-    modules += list(dict.fromkeys(_load(entry) for entry in (*entry_points(group=GROUP), *named)))
+    modules += list(dict.fromkeys(map(_load, (*_installed(), *packs))))
     rules = sorted((rule for module in modules for rule in rules_in(module)), key=lambda rule: rule.code)
     for labels in ([rule.code for rule in rules], [rule.name for rule in rules]):
         for one, other in pairwise(sorted(labels)):
@@ -36,13 +37,46 @@ def all_rules(packs: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _load(entry: EntryPoint) -> ModuleType:
+def _installed() -> list[str]:
+    """The packs that installed distributions name, as `module` or `module:attribute`.
+
+    Looking for them takes importlib.metadata longer than a scan of one file takes, so it is asked only where a look
+    into the folders of sys.path cannot rule them out.
+    """
+    if not any(map(_may_name_packs, sys.path)):
+        return []
+    from importlib.metadata import entry_points
+
+    return [entry.value for entry in entry_points(group=GROUP)]
+
+
+def _may_name_packs(folder: str) -> bool:
     try:
-        pack = entry.load()
+        with os.scandir(folder or ".") as entries:
+            found = [entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info", ".egg"))]
+    except NotADirectoryError:  # a zip file
+        return True
+    except OSError:
+        return False
+    for path in found:
+        if path.endswith(".egg"):
+            return True
+        with suppress(OSError), open(os.path.join(path, "entry_points.txt"), "rb") as file:
+            if GROUP.encode() in file.read():
+                return True
+    return False
+
+
+def _load(value: str) -> ModuleType:
+    try:
+        name, _, attribute = value.partition(":")
+        pack = importlib.import_module(name.strip())
+        for part in filter(None, attribute.strip().split(".")):
+            pack = getattr(pack, part)
     except Exception as error:
-        raise ConfigError(f"rule pack {entry.value!r} cannot be loaded: {error}. Update or uninstall it.") from None
+        raise ConfigError(f"rule pack {value!r} cannot be loaded: {error}. Update or uninstall it.") from None
     if not isinstance(pack, ModuleType) or not rules_in(pack):
-        raise ConfigError(f"rule pack {entry.value!r} is no module with rules; update or uninstall it.")
+        raise ConfigError(f"rule pack {value!r} is no module with rules; update or uninstall it.")
     return pack
 
 

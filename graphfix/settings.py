@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import platform
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,6 @@ from graphfix._version import __version__
 from graphfix.config import Config
 from graphfix.model import TargetReport
 from graphfix.rule import Rule
-from graphfix.scan.dynamic import Options
 from graphfix.scan.files import python_files
 from graphfix.scan.filtered import Filter
 from graphfix.source.paths import scope_path
@@ -23,6 +20,7 @@ from graphfix.source.suppress import UNUSED, UNUSED_NAME
 
 if TYPE_CHECKING:
     from graphfix.scan.baseline import Baseline
+    from graphfix.scan.dynamic import Options
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,8 @@ class Settings:
 
     @property
     def options(self) -> Options:
+        from graphfix.scan.dynamic import Options  # a scan of files starts sooner without
+
         return Options(self.rules, self.device, self.timeout, self.jobs, self.shown, self.quick, self.backend)
 
     @property
@@ -86,6 +86,9 @@ class Settings:
 
     def versions(self, targets: Sequence[TargetReport] = ()) -> dict[str, str]:
         """What a report says of where it was made; the device is the one the targets ran on, `none` without any."""
+        import importlib.metadata
+        import platform
+
         try:
             torch = importlib.metadata.version("torch")
         except importlib.metadata.PackageNotFoundError:

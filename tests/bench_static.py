@@ -1,7 +1,8 @@
 """What a static scan costs, beside tools that users know. Run by `make bench`, after `make demo`: the files of
 transformers and chatterbox are the load (without them, those of torch).
 
-Each figure is the wall time of whole processes, start included: the best of some rounds in which the kinds take turns.
+Each figure is of whole processes, start included: the best of some rounds in which the kinds take turns. The ratios of
+wall time are what a user feels; those of processor time (user and system) say the same where the machine has other work.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -49,29 +51,32 @@ def packages() -> list[Path]:
     return folders or [Path(importlib.util.find_spec("torch").origin).parent]  # type: ignore[union-attr, arg-type]
 
 
-def seconds(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    start = time.perf_counter()
+def seconds(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+    """The wall time and the processor time of a command, its children included."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
         sys.exit(f"{' '.join(command[:6])} failed:\n{done.stderr[-2000:]}")
-    return time.perf_counter() - start
+    return wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def best(
     commands: Mapping[str, Sequence[str]], environment: Mapping[str, str], rounds: int = ROUNDS
-) -> dict[str, float]:
-    """The best time of each command, taken in turns."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
+) -> dict[str, tuple[float, float]]:
+    """The best wall and processor time of each command, taken in turns."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
             times[name].append(seconds(command, environment))
-    return {name: min(found) for name, found in times.items()}
+    return {name: (min(wall for wall, _ in found), min(own for _, own in found)) for name, found in times.items()}
 
 
-def show(title: str, times: Mapping[str, float], base: str) -> None:
-    print(f"\n{title}")
-    for name, found in times.items():
-        print(f"  {name:<44}{found:8.2f} s {found / times[base]:8.2f}")
+def show(title: str, times: Mapping[str, tuple[float, float]], base: str) -> None:
+    print(f"\n{title:<30}{'wall':>12}{'ratio':>8}{'processor':>13}{'ratio':>8}")
+    for name, (wall, own) in times.items():
+        ratios = wall / times[base][0], own / times[base][1]
+        print(f"  {name:<28}{wall:10.2f} s{ratios[0]:8.2f}{own:11.2f} s{ratios[1]:8.2f}")
 
 
 def main() -> None:
@@ -85,6 +90,7 @@ def main() -> None:
         scratch = Path(folder)
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": path, "GRAPHFIX_CACHE_DIR": str(scratch / "cache")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without byte code a start is no user's start
         (scratch / "files").write_text("\n".join(files))
         (scratch / "small.py").write_text(SMALL)
         parse = [*python, PARSE, str(scratch / "files")]

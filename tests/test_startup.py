@@ -74,6 +74,16 @@ def test_what_starts_without_torch_and_libcst(project: Path, command: str, shown
     assert imported(done).isdisjoint({"torch", "libcst"})
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [("--version", 0), ("scan clean.py", 0), ("scan bar.py", 1), ("scan . --select GF3", 1)]
+)
+def test_what_is_typed_most_starts_with_none_of_the_heavy_ones(project: Path, command: str, code: int) -> None:
+    done = python(project, "-X", "importtime", "-m", "graphfix", *command.split())
+    assert done.returncode == code
+    heavy = {"typer", "click", "rich", "pydantic", "multiprocessing", "email", "hashlib"}
+    assert imported(done).isdisjoint(heavy)
+
+
 def test_a_finding_with_its_fix_needs_libcst_and_still_no_torch(project: Path) -> None:
     done = python(project, "-X", "importtime", "-m", "graphfix", "scan", "bar.py")
     assert done.returncode == 1

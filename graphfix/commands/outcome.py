@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graphfix.commands.words import rule_words
 from graphfix.errors import WriteError
-from graphfix.model import Report, Status
+from graphfix.model import Finding, Report, Status
 from graphfix.rule import Rule
-from graphfix.scan.fixes import with_fixes
 from graphfix.source.sources import Sources
 
 
@@ -18,7 +16,8 @@ from graphfix.source.sources import Sources
 class Outcome:
     """The report, the exit code, the patch that `--diff` prints instead of the report, and notes for stderr.
 
-    `fill` makes the fixes of static findings, for all formats but text: making them takes longer than finding.
+    `fill` adds what all formats but text show, the fixes of static findings above all: making them takes longer than
+    finding.
     """
 
     report: Report
@@ -32,12 +31,25 @@ class Outcome:
         from graphfix.report import render
 
         report = self.report if self.fill is None or format == "text" else self.fill(self.report)
-        return render(report, format, color=color, explain_rule=rule_words)
+        return render(report, format, color=color, explain_rule=_rule_words)
+
+
+def _rule_words(code: str) -> str:
+    from graphfix.commands.words import rule_words
+
+    return rule_words(code)
 
 
 def filling(sources: Sources, rules: Sequence[Rule]) -> Callable[[Report], Report]:
     """Makes the fixes of a report's findings; these are places in `sources`."""
-    return lambda report: replace(report, findings=tuple(with_fixes(report.findings, sources, rules)))
+    return lambda report: replace(report, findings=with_fixes(report.findings, sources, rules))
+
+
+def with_fixes(findings: Iterable[Finding], sources: Sources, rules: Sequence[Rule]) -> tuple[Finding, ...]:
+    """The findings with the fixes that the rules make of them."""
+    from graphfix.scan import fixes
+
+    return tuple(fixes.with_fixes(findings, sources, rules))
 
 
 def exit_code(report: Report) -> int:

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graphfix.commands.outcome import Outcome, exit_code, filling
+from graphfix.commands.finish import finish
+from graphfix.commands.outcome import Outcome, exit_code, with_fixes
 from graphfix.errors import SourceError, UsageError
-from graphfix.message import registry_ids
-from graphfix.model import Report, Target
-from graphfix.progress import Progress
-from graphfix.scan import dynamic, static, targets, trace
+from graphfix.model import Report, Target, TargetReport
+from graphfix.scan import static, targets
 from graphfix.scan.files import is_excluded
 from graphfix.scan.link import FileScan, linked
-from graphfix.settings import Settings
+from graphfix.settings import Settings, load
 from graphfix.source.sources import Sources
 from graphfix.source.text import decode
 
@@ -43,6 +42,46 @@ class Request:
             raise UsageError("- reads one file from stdin; name it alone.")
         if self.stdin_filename is not None and STDIN not in where:
             raise UsageError("--stdin-filename names what stdin holds; read it with graphfix scan -.")
+
+
+def command(
+    where: Sequence[str],
+    format: str = "text",
+    output: Path | None = None,
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    scope: Sequence[str] | None = None,
+    jobs: int | None = None,
+    timeout: float = 600.0,
+    device: str | None = None,
+    backend: str | None = None,
+    quick: bool = False,
+    trace: Path | None = None,
+    all: bool = False,
+    baseline: Path | None = None,
+    write_baseline: Path | None = None,
+    stdin_filename: Path | None = None,
+    force_exclude: bool = False,
+    no_cache: bool = False,
+) -> int:
+    """`graphfix scan` with these arguments and flags; its exit code. Raises GraphfixError."""
+    if baseline and write_baseline:
+        raise UsageError("--baseline and --write-baseline exclude each other; choose one.")
+    settings = load(
+        select,
+        ignore,
+        scope,
+        device=device,
+        timeout=timeout,
+        jobs=jobs,
+        backend=backend,
+        quick=quick,
+        likely=all,
+        baseline=baseline,
+        force_exclude=force_exclude,
+        cache=not no_cache,
+    )
+    return finish(scan(where, settings, Request(trace, stdin_filename, write_baseline)), format, output)
 
 
 def scan(where: Sequence[str], settings: Settings, request: Request | None = None) -> Outcome:
@@ -83,12 +122,23 @@ def _reported(
     else:
         findings, notes = [found for scan in scans for found in settings.filter.kept(scan)], _stale(scans, settings)
     skipped = tuple((scan.path, scan.error) for scan in scans if scan.error is not None)
-    with Progress() as progress:
-        reports = dynamic.scan(chosen.targets, settings.options, progress)
-    report = Report(settings.versions(reports), tuple(reports), tuple(findings), skipped=skipped)
+    reports = _compiled(chosen.targets, settings) if chosen.targets else []
+    report = Report({}, tuple(reports), tuple(findings), skipped=skipped)
     unread = any(Path(path) in chosen.paths for path, _ in skipped)
-    fill = filling(sources, settings.rules)
+
+    def fill(report: Report) -> Report:
+        fixed = with_fixes(report.findings, sources, settings.rules)
+        return replace(report, versions=settings.versions(reports), findings=fixed)
+
     return Outcome(report, 2 if unread else exit_code(report), notes=notes, fill=fill)
+
+
+def _compiled(chosen: Sequence[Target], settings: Settings) -> list[TargetReport]:
+    from graphfix.progress import Progress
+    from graphfix.scan import dynamic  # a scan of files starts sooner without
+
+    with Progress() as progress:
+        return dynamic.scan(chosen, settings.options, progress)
 
 
 def _write_baseline(file: Path, scans: Sequence[FileScan], settings: Settings) -> tuple[str, ...]:
@@ -116,6 +166,9 @@ def _counted(count: int, one: str, several: str) -> str:
 
 
 def _scan_log(settings: Settings, log: Path) -> Outcome:
+    from graphfix.message import registry_ids
+    from graphfix.scan import trace  # most scans read none
+
     sources = Sources()
     reading = trace.read(log, registry_ids(), sources, settings.options.scope)
     several = f" ({reading.logs} logs)" if reading.logs > 1 else ""

@@ -10,39 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
+from graphfix.report._fold import CODE, fold
 from graphfix.report._marks import Marked, visible
+from graphfix.report._text_findings import GUILTY
 
-GUILTY = "bold red reverse"
 _NARROWEST = 16
-
-
-PROSE = (" ", "_=.(")
-CODE = (" ", ",([{.", "_=")
-PATH = ("/", "_")
-NAME = (".", "_")
-
-
-def fold(text: str, width: int, after: Sequence[str] = ()) -> list[str]:
-    """Pieces that join to the text, each at most `width` cells before its trailing blanks.
-
-    `after` names the characters to cut behind, the best first; where none is near the end, the cut is where it is.
-    """
-    pieces, piece = [], ""
-    for character in text:
-        if piece and character != " " and cell_len(piece + character) > width:
-            cut = _cut(piece, width, after)
-            pieces.append(piece[:cut])
-            piece = piece[cut:]
-        piece += character
-    return [*pieces, piece]
-
-
-def _cut(piece: str, width: int, after: Sequence[str]) -> int:
-    for marks in after:
-        cut = max(piece.rfind(mark) for mark in marks) + 1
-        if cut >= width // 4:
-            return cut
-    return len(piece)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from graphfix.model import FixRecord, FixStatus, Verdict
+from graphfix.report._fold import PATH
 from graphfix.report._marks import visible
 from graphfix.report._paths import shorten
-from graphfix.report._text_code import PATH, Folded
-from graphfix.report._text_sites import SAFETY_STYLE
+from graphfix.report._text_code import Folded
+from graphfix.report._text_findings import SAFETY_STYLE
 from graphfix.report._words import judgement, verdict_facts
 
 _STATUS_STYLE = {FixStatus.KEPT: "bold green", FixStatus.REJECTED: "bold red", FixStatus.SKIPPED: "yellow"}

@@ -1,4 +1,4 @@
-"""Sites and static findings on a terminal: a table where there is room, a list where there is not."""
+"""Sites on a terminal: a table where there is room, a list where there is not."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from graphfix.model import Certainty, Finding, Safety
+from graphfix.model import Finding
+from graphfix.report._fold import NAME, PATH, PROSE
 from graphfix.report._marks import mark, visible
-from graphfix.report._paths import place, shorten
-from graphfix.report._text_code import NAME, PATH, PROSE, Code, Folded
+from graphfix.report._paths import place
+from graphfix.report._text_code import Code, Folded
+from graphfix.report._text_findings import NOTHING, SAFETY_STYLE
 from graphfix.report._words import cost, notes, why
 
 TABLE_FROM = 90
 """Below this width the line would fold into a column too narrow to read."""
-NOTHING = "–"
-SAFETY_STYLE = {Safety.EXACT: "green", Safety.PROVEN: "cyan", Safety.UNSAFE: "yellow"}
 
 
 def sites(found: tuple[Finding, ...], width: int) -> RenderableType:
@@ -41,26 +41,6 @@ def unruled(found: tuple[Finding, ...]) -> Iterator[RenderableType]:
     ids = dict.fromkeys(site.break_.id for site in found if not site.rule and site.break_ and site.break_.id)
     for name in ids:
         yield Text(f"no rule repairs this {name} yet: `graphfix explain {name}` says what to do", "dim")
-
-
-def findings(found: tuple[Finding, ...]) -> Iterator[RenderableType]:
-    """Static findings, file by file."""
-    for path in dict.fromkeys(finding.location.path for finding in found):
-        yield Folded(shorten(path), "bold", after=PATH)
-        for finding in found:
-            if finding.location.path == path:
-                yield from _finding(finding)
-        yield Text()
-
-
-def _finding(finding: Finding) -> Iterator[RenderableType]:
-    likely = ("likely ", "yellow") if finding.certainty is Certainty.LIKELY else ""
-    rule = visible(finding.rule or NOTHING)
-    yield Text.assemble(visible(f"{place(finding.location)}: "), likely, f"{rule} ", visible(finding.message))
-    yield _indented(Code(mark(finding)))
-    if finding.fix is not None:
-        safety = Text(finding.fix.safety, SAFETY_STYLE[finding.fix.safety])
-        yield _indented(Text.assemble("fix: ", safety, visible(f" ({finding.fix.title})")))
 
 
 def _stacked(number: int, site: Finding) -> Group:

@@ -4,103 +4,42 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from io import StringIO
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.text import Text
-
-from graphfix.model import Report, Status, TargetReport
-from graphfix.report import _text_fixes, _text_sites
+from graphfix.model import Report
+from graphfix.report._lines import wrapped
 from graphfix.report._marks import visible
 from graphfix.report._paths import shorten
 from graphfix.report._summary import exact_rules, summary
-from graphfix.report._text_code import Folded
-from graphfix.report._words import error_parts, headline, lists, outcome
+from graphfix.report._text_findings import findings
 
-_OUTCOME_STYLE = {
-    "clean": "green",
-    "without breaks": "green",
-    "with breaks": "yellow",
-    "without a graph": "bold yellow",
-    "failed": "bold red",
-}
-_SHORT_LIST = 5
 _NARROWEST = 30
 
 
 def render(report: Report, *, width: int | None = None, color: bool = False) -> str:
     """Lines of at most `width` cells; without colour, carets stand for it and no line ends in a blank."""
     columns = width if width is not None else shutil.get_terminal_size((100, 24)).columns
-    stream = StringIO()
-    console = Console(
-        file=stream,
-        width=max(columns, _NARROWEST),
-        color_system="standard" if color else None,
-        force_terminal=color,
-        force_jupyter=False,
-        no_color=False,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        legacy_windows=False,
-    )
-    for block in _blocks(report, console.width):
-        console.print(block)
-    text = stream.getvalue()
+    text = "".join(_parts(report, max(columns, _NARROWEST), color))
     return text if color else "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def _blocks(report: Report, width: int) -> Iterator[RenderableType]:
-    for target in report.targets:
-        yield from _target(target, width)
-        yield Text()
-    yield from _text_sites.findings(report.findings)
-    if report.fixes:
-        yield from _text_fixes.fixes(report.fixes)
-        yield Text()
-    verdicts = [target.verdict for target in report.targets if target.verdict]
-    if verdicts:
-        yield from map(_text_fixes.verdict, verdicts)
-        yield Text()
-    yield from _text_fixes.written(report.written)
+def _parts(report: Report, width: int, color: bool) -> Iterator[str]:
+    if report.targets:
+        from graphfix.report import _text_targets  # a report on files needs no rich
+
+        yield _text_targets.targets(report, width, color)
+    yield from (f"{line}\n" for line in findings(report.findings, width, color))
+    if report.fixes or report.written or any(target.verdict for target in report.targets):
+        from graphfix.report import _text_targets
+
+        yield _text_targets.applied(report, width, color)
     for path, reason in report.skipped:
-        yield Text(visible(f"skipped {shorten(path)}: {reason}"))
-    yield Text(summary(report), "bold")
+        yield _paragraph(f"skipped {shorten(path)}: {reason}", width, "")
+    yield _paragraph(summary(report), width, "bold" if color else "")
     if report.fixes is None and (rules := exact_rules(report)):
-        yield Text(f"`graphfix apply PATH` writes the exact fixes ({', '.join(rules)})", "dim")
+        sentence = f"`graphfix apply PATH` writes the exact fixes ({', '.join(rules)})"
+        yield _paragraph(sentence, width, "dim" if color else "")
 
 
-def _target(target: TargetReport, width: int) -> Iterator[RenderableType]:
-    style = _OUTCOME_STYLE[outcome(target)]
-    name = Text(visible(target.name), "bold")
-    yield Text.assemble(name, ": ", (headline(target), style), (f" ({target.seconds:.1f} s)", "dim"))
-    if target.status is not Status.OK:
-        yield from _error(target)
-    if target.sites:
-        yield Text()
-        yield _text_sites.sites(target.sites, width)
-        yield from _text_sites.unruled(target.sites)
-    if notes := list(_notes(target)):
-        yield from [Text(), *notes]
-
-
-def _error(target: TargetReport) -> Iterator[RenderableType]:
-    first, rest = error_parts(target)
-    yield Padding(Text(visible(first), "red"), (0, 0, 0, 2))
-    if rest:
-        yield Padding(Folded(rest, "dim"), (0, 0, 0, 4))
-
-
-def _notes(target: TargetReport) -> Iterator[RenderableType]:
-    """What else compiling showed, each kind as a short list, and what the report leaves out."""
-    for title, items in lists(target).items():
-        yield from _list(title, items)
-    yield from (Text(visible(note), "yellow") for note in target.notes)
-
-
-def _list(title: str, items: list[str]) -> Iterator[RenderableType]:
-    shown = [Padding(Text(visible(f"- {item}")), (0, 0, 0, 2)) for item in items[:_SHORT_LIST]]
-    yield Group(Text(f"{title}: {len(items)}"), *shown)
-    if len(items) > _SHORT_LIST:
-        yield Padding(Text(f"… and {len(items) - _SHORT_LIST} more (--format json has them all)", "dim"), (0, 0, 0, 2))
+def _paragraph(text: str, width: int, style: str) -> str:
+    shown = visible(text)
+    return "".join(f"{line}\n" for line in wrapped(shown, width, [(0, len(shown), style)] if style else ()))

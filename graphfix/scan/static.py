@@ -12,9 +12,7 @@ from types import MappingProxyType
 from graphfix.errors import SourceError
 from graphfix.model import Certainty, Finding
 from graphfix.rule import Rule, Site
-from graphfix.scan.cache import Cache, digest
 from graphfix.scan.link import Callees, FileScan, FunctionFacts, linked
-from graphfix.scan.processes import side_by_side
 from graphfix.source.module import Module, guilty_part
 from graphfix.source.reach import may_compile
 from graphfix.source.suppress import suppressions
@@ -37,6 +35,8 @@ def scan(
         certain = certain and len(named) >= _FEW
         if cache is None or len(named) < _FEW:
             return linked(_searched(named, rules, jobs, certain))
+        from graphfix.scan.cache import Cache
+
         contents = list(map(_content, named))
         by_path = {path: content for path, (content, _) in zip(named, contents, strict=True)}
         known = Cache(cache, rules, list(by_path.items()), certain)
@@ -68,12 +68,19 @@ def _searched(
     compiled code calls in it."""
     new = [path for path in paths if path not in known]
     entries: frozenset[str] | None = frozenset() if certain else None
-    read = side_by_side(functools.partial(scan_file, rules=rules, entries=entries), new, jobs)
+    search = functools.partial(scan_file, rules=rules, entries=entries)
+    read = _side_by_side(search, new, jobs) if len(new) >= _FEW else list(map(search, new))
     keep(read)
     scans = {**known, **dict(zip(new, read, strict=True))}
     if certain:
         _follow(scans, rules)
     return [scans[path] for path in paths]
+
+
+def _side_by_side(search: Callable[[str], FileScan], paths: Sequence[str], jobs: int) -> list[FileScan]:
+    from graphfix.scan.processes import side_by_side  # a scan of few files starts sooner without
+
+    return side_by_side(search, paths, jobs)
 
 
 def _follow(scans: dict[str, FileScan], rules: Sequence[Rule]) -> None:
@@ -113,6 +120,8 @@ def _content(path: str) -> tuple[bytes, str | None]:
             data = file.read()
     except OSError as error:
         return _EMPTY, _unreadable(path, error)
+    from graphfix.scan.cache import digest
+
     return (digest(data) if _speaks_of_torch(data) else _EMPTY), None
 
 

@@ -1,0 +1,291 @@
+"""The command line: parse, call, render, exit code. What Typer reads."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphfix._version import __version__
+from graphfix.commands.finish import finish, show
+
+if TYPE_CHECKING:
+    from graphfix.settings import Settings
+
+app = typer.Typer(
+    name="graphfix",
+    help="Find TorchDynamo graph breaks, rewrite the source so that they are gone, prove every rewrite.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich alone would take half of the start-up time
+)
+
+
+class Format(StrEnum):
+    text, json, sarif, github, html = "text", "json", "sarif", "github", "html"
+
+
+class Device(StrEnum):
+    cpu, cuda = "cpu", "cuda"
+
+
+Where = Annotated[list[str] | None, typer.Argument(metavar="[PATH|TARGET]...", show_default=False)]
+Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", show_default=False)]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the report.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Write the report to a file.", show_default=False)]
+Select = Annotated[
+    list[str] | None, typer.Option(help="Only these rules: codes, starts of codes, names.", show_default=False)
+]
+Ignore = Annotated[list[str] | None, typer.Option(help="Not these rules.", show_default=False)]
+Unsafe = Annotated[bool, typer.Option("--unsafe", help="Allow fixes that change what a user could rely on.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Processes side by side. Default: 1 for targets, one a processor for files.",
+        show_default=False,
+    ),
+]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for one worker process.")]
+DeviceOption = Annotated[Device | None, typer.Option("--device", help="Default: CUDA if present.", show_default=False)]
+Backend = Annotated[
+    str | None,
+    typer.Option("--backend", help="Default: inductor with a C++ compiler, else aot_eager.", show_default=False),
+]
+Scope = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="Paths or packages that may be rewritten. Default: this project.", show_default=False),
+]
+ForceExclude = Annotated[
+    bool, typer.Option("--force-exclude", help="Leave out excluded files even where they are named.")
+]
+Diff = Annotated[bool, typer.Option("--diff", help="Print the fixes as a patch; write nothing.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")]
+
+
+def _debug(wanted: bool) -> None:
+    os.environ["GRAPHFIX_DEBUG"] = "1" if wanted else ""
+
+
+Debug = Annotated[bool, typer.Option("--debug", callback=_debug, help="Show tracebacks.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"graphfix {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def scan(
+    where: Where = None,
+    format: FormatOption = Format.text,
+    output: Output = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    scope: Scope = None,
+    jobs: Jobs = None,
+    timeout: Timeout = 600.0,
+    device: DeviceOption = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Compile the targets with this backend as well.", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only explain the first call of each target.")] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Read a log of TORCH_LOGS=graph_breaks, or a TORCH_TRACE folder.", show_default=False),
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Show what is likely in the text, not only the certain.")] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Report only what this baseline does not hold.", show_default=False)
+    ] = None,
+    write_baseline: Annotated[
+        Path | None, typer.Option(help="Write the findings of paths to a baseline.", show_default=False)
+    ] = None,
+    stdin_filename: Annotated[
+        Path | None, typer.Option(help="With the path -: what to call the source on stdin.", show_default=False)
+    ] = None,
+    force_exclude: ForceExclude = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Search every file anew.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Report breaks: of files by their text, of targets (file.py::name) by compiling them. Changes no source."""
+    from graphfix.commands.scan import command
+
+    code = command(
+        where or [],
+        format.value,
+        output,
+        select,
+        ignore,
+        scope,
+        jobs,
+        timeout,
+        device,
+        backend,
+        quick,
+        trace,
+        all,
+        baseline,
+        write_baseline,
+        stdin_filename,
+        force_exclude,
+        no_cache,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def apply(
+    where: Where = None,
+    format: FormatOption = Format.text,
+    output: Output = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    unsafe: Unsafe = False,
+    jobs: Jobs = None,
+    timeout: Timeout = 600.0,
+    max_fixes: Annotated[int | None, typer.Option(min=1, help="Stop after so many fixes.", show_default=False)] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.0, help="Try no further fix after so many seconds.", show_default=False)
+    ] = None,
+    device: DeviceOption = None,
+    backend: Backend = None,
+    scope: Scope = None,
+    diff: Diff = False,
+    check: Check = False,
+    patch: Annotated[Path | None, typer.Option(help="Write the fixes to a patch file.", show_default=False)] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Write the fixed files to an overlay folder.", show_default=False)
+    ] = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Edit files outside the project as well.")] = False,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Write even where git has changes that are not committed.")
+    ] = False,
+    force_exclude: ForceExclude = False,
+    debug: Debug = False,
+) -> None:
+    """Fix breaks and prove each fix. Of paths: only the fixes that are exact by construction."""
+    from graphfix.commands.apply import Sink, apply
+
+    found = _settings(
+        select,
+        ignore,
+        scope,
+        unsafe,
+        device=device,
+        timeout=timeout,
+        jobs=jobs,
+        backend=backend,
+        force_exclude=force_exclude,
+    )
+    sink = Sink(diff, check, patch, overlay, in_place, allow_dirty)
+    raise typer.Exit(finish(apply(where or [], found, sink, max_fixes, budget), format.value, output))
+
+
+@app.command()
+def verify(
+    targets: Targets,
+    format: FormatOption = Format.text,
+    output: Output = None,
+    timeout: Timeout = 600.0,
+    device: DeviceOption = None,
+    backend: Backend = None,
+    overlay: Annotated[Path | None, typer.Option(help="Judge the fixes of an overlay.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Recompile targets and judge them: no break, a graph, eager unchanged, compiled like eager. Writes nothing."""
+    from graphfix.commands.verify import verify
+
+    found = _settings(device=device, timeout=timeout, backend=backend)
+    raise typer.Exit(finish(verify(targets, found, overlay), format.value, output))
+
+
+@app.command()
+def bench(
+    targets: Targets,
+    timeout: Timeout = 1800.0,
+    device: DeviceOption = None,
+    backend: Backend = None,
+    overlay: Annotated[Path | None, typer.Option(help="Time the fixes of an overlay too.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Time targets: eager, compiled as they are, compiled with an overlay's fixes. Writes nothing."""
+    from graphfix.commands.bench import bench
+
+    found = _settings(device=device, timeout=timeout, backend=backend)
+    typer.echo(bench(targets, found, overlay), nl=False)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def run(
+    program: Annotated[list[str], typer.Argument(metavar="SCRIPT|-m MODULE [ARGS]...", show_default=False)],
+    format: FormatOption = Format.text,
+    output: Output = None,
+    overlay: Annotated[Path | None, typer.Option(help="Run with the fixes of an overlay.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Run your own program and report the breaks of every torch.compile in it, on stderr or in --output.
+
+    All that follows SCRIPT or -m MODULE is the program's own. SIGUSR1 asks for the report so far.
+    """
+    from graphfix.commands.run import run
+
+    write = functools.partial(show, format=format.value, output=output, stream=sys.stderr)
+    raise typer.Exit(run(program, _settings(), overlay, output, write))
+
+
+@app.command()
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="A rule (GF101, item-in-fill) or break id (GB0170).")],
+    debug: Debug = False,
+) -> None:
+    """Explain a rule, or what a break id means and which rules repair it."""
+    from graphfix.commands.words import explain
+
+    typer.echo(explain(code), nl=False)
+
+
+@app.command()
+def rules(debug: Debug = False) -> None:
+    """List the rules."""
+    from graphfix.commands.words import list_rules
+
+    typer.echo(list_rules(), nl=False)
+
+
+@app.command()
+def undo(debug: Debug = False) -> None:
+    """Take the last apply back."""
+    from graphfix.commands.apply import undo
+
+    restored = undo(_settings().root)
+    for path in restored:
+        typer.echo(f"restored {path}")
+    if not restored:
+        typer.echo("all files are as they were; nothing had to be restored")
+
+
+def _settings(*flags: Any, **named: Any) -> Settings:
+    """The settings by flags and configuration; imported here so that `--version` and `--help` start sooner."""
+    from graphfix import settings
+
+    return settings.load(*flags, **named)
