@@ -2,7 +2,7 @@
 transformers and chatterbox are the load (without them, those of torch).
 
 Each figure is of whole processes, start included: the best of some rounds in which the kinds take turns. The ratios of
-wall time are what a user feels; those of processor time (user and system) say the same where the machine has other work.
+wall time are what a user feels; those of processor time (user and system) say it where the machine has other work.
 """
 
 from __future__ import annotations
