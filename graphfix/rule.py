@@ -96,6 +96,15 @@ class Site:
             return None
         return Rewrite(edits)
 
+    def replace_each(self, olds: Sequence[ast.expr], template: str, /) -> Rewrite | None:
+        """One rewrite that puts `template`, `{old}` standing for the expression, in place of each, also on one line.
+
+        None where one of them cannot take it, or holds another.
+        """
+        rewrites = [self.replace(old, template, old=old) for old in olds]
+        text = self.module.text
+        return self.together(*(one and Rewrite(tuple(narrowed(text, edit) for edit in one.edits)) for one in rewrites))
+
     @staticmethod
     def together(*rewrites: Rewrite | None) -> Rewrite | None:
         """One rewrite of several places, made of one rewrite for each; None where one is missing or they overlap.
@@ -233,6 +242,19 @@ def _with_imports_joined(edits: Sequence[Edit]) -> list[Edit]:
                 continue
         joined.append(edit)
     return joined
+
+
+def narrowed(text: str, edit: Edit) -> Edit:
+    """The edit without what stays the same at its start and end."""
+    old, new = text[edit.start : edit.end], edit.text
+    head = _alike(old, new)
+    tail = _alike(old[head:][::-1], new[head:][::-1])
+    return Edit(edit.path, edit.start + head, edit.end - tail, new[head : len(new) - tail])
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with in common."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def apply(text: str, edits: tuple[Edit, ...]) -> str:

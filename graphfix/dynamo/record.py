@@ -147,7 +147,8 @@ def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
     for number, module in enumerate(modules):
         buffers |= {f"{number}.{name}": value for name, value in module.named_buffers()}
         for name, child in module.named_modules():
-            own = {key: value for key, value in vars(child).items() if key not in _TORCH_OWN and _is_plain(value)}
+            values = {key: _as_python(value) for key, value in vars(child).items() if key not in _TORCH_OWN}
+            own = {key: value for key, value in values.items() if _is_plain(value)}
             attributes |= {f"{number}.{name}.{key}": value for key, value in own.items()}
     return {"buffers": snapshot(buffers), "attributes": snapshot(attributes)}
 
@@ -170,6 +171,15 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         key for key in before.keys() & after.keys() if compare(before[key], after[key], exact=True).difference is None
     }
     return {key: value for key, value in after.items() if key not in same}
+
+
+def _as_python(value: Any, depth: int = 3) -> Any:
+    """A NumPy scalar as the Python number that it equals: which of them a module keeps changes no result."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    if type(value) in (list, tuple) and depth:
+        return type(value)(_as_python(one, depth - 1) for one in value)
+    return value
 
 
 def _is_plain(value: Any, depth: int = 3) -> bool:

@@ -66,10 +66,14 @@ def _uses_torch(path: str, sources: Sources) -> bool:
 
 
 def node_of(frame: Mapping[str, Any], sources: Sources) -> tuple[Module, ast.AST] | None:
-    """The module and node that a frame stands at, None where the file or the place cannot be read."""
+    """The module and node that a frame stands at, None where the file or the place cannot be read.
+
+    Where its columns fit no expression (a backend prints those of several instructions), it is the line's statement.
+    """
     try:
         module = sources.module(frame["path"])
         node = module.node_at(frame["line"], frame["column"], frame["end_line"], frame["end_column"])
+        node = node or module.node_at(frame["line"], None, None, None)
     except SourceError:
         return None
     return None if node is None else (module, node)
