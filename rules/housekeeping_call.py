@@ -95,8 +95,8 @@ class HousekeepingCall(Rule):
             """,
             after="""
                 from time import sleep
-                from torch import nn
                 import torch
+                from torch import nn
 
                 class Slow(nn.Module):
                     pause = 0.0

@@ -139,8 +139,8 @@ class InferenceMode(Rule):
                     return y - y.mean()
             """,
             after="""
-                from torch import inference_mode, nn, ones
                 import torch
+                from torch import inference_mode, nn, ones
 
                 layer = nn.Linear(4, 4)
 

@@ -178,9 +178,9 @@ class LogCall(Rule):
             """,
             after="""
                 from logging import getLogger
+                import torch
                 import torch.nn.functional as F
                 from torch import nn
-                import torch
 
                 class Gate(nn.Module):
                     def forward(self, hidden, *, mask=None):

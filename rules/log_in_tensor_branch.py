@@ -89,8 +89,8 @@ class LogInTensorBranch(Rule):
                     return y * 0.5
             """,
             after="""
-                from torch import max, min
                 import torch
+                from torch import max, min
 
                 def f(y):
                     low, high = min(y), max(y)

@@ -115,8 +115,8 @@ class LogOnlyValue(Rule):
             after="""
                 import contextlib
                 from time import time as now
-                from torch import nn
                 import torch
+                from torch import nn
 
                 @contextlib.contextmanager
                 def measured(name: str):

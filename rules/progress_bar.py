@@ -78,9 +78,10 @@ class ProgressBar(Rule):
                     return x
             """,
             after="""
+                import contextlib
+
                 import torch
                 from tqdm import tqdm
-                import contextlib
 
                 def f(x, steps: int):
                     with contextlib.nullcontext() if torch.compiler.is_compiling() else tqdm(total=steps) as bar:
@@ -142,9 +143,10 @@ class ProgressBar(Rule):
                 f = Sampler()
             """,
             after="""
+                import contextlib
+
                 import torch
                 from tqdm.auto import tqdm as bar_of
-                import contextlib
 
                 class Sampler(torch.nn.Module):
                     def progress_bar(self, total):

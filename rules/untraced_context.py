@@ -82,9 +82,9 @@ class UntracedContext(Rule):
                 f.__deepcopy__ = lambda memo: f
             """,
             after="""
+                import contextlib
                 import threading
                 import torch
-                import contextlib
 
                 class Shared(torch.nn.Module):
                     def __init__(self):
@@ -145,10 +145,10 @@ class UntracedContext(Rule):
                 f = Locked()
             """,
             after="""
-                from threading import RLock
-                from torch import nn, no_grad
                 import contextlib
+                from threading import RLock
                 import torch
+                from torch import nn, no_grad
 
                 LOCK = RLock()
 

@@ -13,17 +13,16 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import libcst as cst
-from libcst.codemod import CodemodContext
-from libcst.codemod.visitors import AddImportsVisitor
 
 from graphfix.errors import CannotRewrite
 from graphfix.model import Edit
 from graphfix.source._shape import Part, Swaps, shape
 from graphfix.source._swap import swap as swap_node
 from graphfix.source._template import Template, modules_of, parenthesized
+from graphfix.source.imports import importing
 from graphfix.source.module import Module
 from graphfix.source.names import import_name
-from graphfix.source.window import Window, code, line_changes, lines, onto, window
+from graphfix.source.window import Window, code, line_changes, lines, window
 
 __all__ = ["CannotRewrite", "Part", "edits_between", "replace"]
 
@@ -50,7 +49,7 @@ def replace(module: Module, old: Part, template: str, parts: Mapping[str, Part])
         else:
             new = _put_expression(module, seen, run[0], filling)
         missing = [wanted for wanted, name in names.items() if name is None]
-        return tuple(edits_between(module, _importing(new, missing) if missing else new))
+        return tuple(edits_between(module, importing(new, missing)))
     except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError) as error:  # what libcst raises
         raise CannotRewrite(f"{module.path} cannot be rewritten: {error}.") from None
 
@@ -58,14 +57,6 @@ def replace(module: Module, old: Part, template: str, parts: Mapping[str, Part])
 def _nodes(parts: Mapping[str, Part]) -> Iterator[ast.AST]:
     for part in parts.values():
         yield from [part] if isinstance(part, ast.AST) else part
-
-
-def _importing(text: str, modules: Sequence[str]) -> str:
-    tree = cst.parse_module(text)
-    context = CodemodContext()
-    for module in modules:
-        AddImportsVisitor.add_needed_import(context, module)
-    return onto(text, tree, AddImportsVisitor(context).transform_module(tree))
 
 
 def edits_between(module: Module, new: str) -> Iterator[Edit]:
