@@ -45,7 +45,7 @@ FIXED = MODEL.replace('        print("step"', f'{GUARDED}print("step"').replace(
 PLAIN = (
     'from torch import nn\n\n\nclass Net(nn.Module):\n    def forward(self, x):\n        print("é")\n        return x\n'
 )
-PLAIN_FIXED = PLAIN.replace("from torch import nn\n", "from torch import nn\nimport torch\n").replace(
+PLAIN_FIXED = PLAIN.replace("from torch import nn\n", "import torch\nfrom torch import nn\n").replace(
     "        print", f"{GUARDED}print"
 )
 

@@ -24,9 +24,9 @@ def guard(source: str) -> str:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ('"""Doc."""\nlog(1)\n', '"""Doc."""\nimport torch\n'),
+        ('"""Doc."""\nlog(1)\n', '"""Doc."""\n\nimport torch\n'),
         ("#!/bin/python\n# coding: utf-8\n\nlog(1)\n", "#!/bin/python\n# coding: utf-8\n\nimport torch\n"),
-        ('"""Doc."""\nfrom __future__ import annotations\nlog(1)\n', "annotations\nimport torch\n"),
+        ('"""Doc."""\nfrom __future__ import annotations\nlog(1)\n', "annotations\n\nimport torch\n"),
         ("def g():\n    import torch\n\nlog(1)\n", "import torch\n\ndef g"),
         ("import x\r\nlog(1)\r\n", "import torch\r\n"),
         ("if TYPE_CHECKING:\n    import torch\nlog(1)\n", "import torch\n\nif TYPE"),
