@@ -48,6 +48,7 @@ def test_imports_torch_where_it_is_missing(source: str, expected: str) -> None:
         ("try:\n    import torch\nexcept ImportError:\n    torch = None\ndef f():\n    log(1)\n", "torch"),
         ("def f():\n    import torch\n    x = 1\n    log(1)\n", "torch"),
         ("import torch\ndef f():\n    def g(torch): pass\n    log(1)\n", "torch"),
+        ("if is_torch_available():\n    import torch\ndef f():\n    log(1)\n", "torch"),
         ("import torch as th\ndef f(torch):\n    log(1)\n", "th"),
     ],
 )

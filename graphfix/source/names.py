@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from graphfix.errors import CannotRewrite
 from graphfix.source.module import FUNCTIONS, Module
@@ -30,14 +31,20 @@ def import_name(module: Module, node: ast.AST, wanted: str = "torch") -> str | N
 
 
 def module_import(module: Module, wanted: str = "torch") -> str | None:
-    """The name that `import torch` binds at module level, also in a `try`; not under an `if TYPE_CHECKING`."""
-    tries = [node for node in module.tree.body if isinstance(node, ast.Try)]
-    for node in [*module.tree.body, *(node for one in tries for node in one.body)]:
+    """The name that `import torch` binds at module level, also in a `try` or where an `if` finds it to be installed;
+    not under an `if TYPE_CHECKING`."""
+    within = [one for one in module.tree.body if isinstance(one, ast.Try) or _asks_what_is_installed(one)]
+    for node in [*module.tree.body, *(node for one in within for node in one.body)]:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if _alias_is(alias, wanted):
                     return alias.asname or wanted
     return None
+
+
+def _asks_what_is_installed(node: ast.stmt) -> TypeGuard[ast.If]:
+    """`if is_torch_available():`, without which code that uses torch cannot run."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Call) and "available" in ast.unparse(node.test.func)
 
 
 def scopes(module: Module, node: ast.AST) -> Iterator[ast.AST]:

@@ -1,0 +1,290 @@
+"""Reads the arms of a branch as lists of what they set, so that both can run and each value be chosen."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import replace
+
+from graphfix.source.module import Module
+from graphfix.source.values import Kind
+
+from ._condition import Build, Decision, decide
+from ._guards import message_of
+from ._items import Guard, Item, Log, Nested, Plain, Put, Unknown
+from ._match import dotted, is_guarded_log, is_log_statement, is_pure, is_text
+from ._merge import merged
+
+_CONVERSIONS = frozenset({"to", "cpu", "cuda", "contiguous", "type_as"})
+
+
+class Reader:
+    """Reads the arms of `branch`: an `if` on a tensor with all its `elif`s.
+
+    `compiled`: the result runs in compiled code only. Then logs are left out, an exception becomes an assertion on the
+    device, and what only fills a cache of the object may run whichever way is taken.
+    """
+
+    def __init__(self, build: Build, branch: ast.stmt, compiled: bool = False) -> None:
+        self.build, self.module, self._branch = build, build.module, branch
+        self._compiled = compiled
+        self._inside = set(ast.walk(branch))
+        self._function = self.module.function_of(branch)
+
+    def items(self, body: Sequence[ast.stmt], arm: Sequence[ast.stmt]) -> list[Item]:
+        """What statements of an arm do. Raises Unknown."""
+        found: list[Item] = []
+        for node in body:
+            found += self._statement(node, arm)
+        return found
+
+    def _statement(self, node: ast.stmt, arm: Sequence[ast.stmt]) -> list[Item]:
+        if isinstance(node, ast.Pass) or is_text(node):
+            return []
+        if is_log_statement(node) or is_guarded_log(node):
+            return [] if self._compiled else [Log(self.build.slot([node]))]
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            return self._assign(node, node.targets[0], node.value, arm)
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            return self._assign(node, node.target, node.value, arm)
+        if isinstance(node, ast.AugAssign):
+            return [self._augmented(node)]
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return [self._call(node.value)]
+        if isinstance(node, ast.If):
+            return self._nested(node, arm)
+        if isinstance(node, ast.Raise) and self._compiled:  # eager keeps its exception in the dual form only
+            return [Guard(message_of(node.exc))]
+        raise Unknown
+
+    def _assign(self, node: ast.stmt, target: ast.expr, value: ast.expr, arm: Sequence[ast.stmt]) -> list[Item]:
+        if isinstance(target, ast.Tuple):
+            return self._unpacked(node, target, value, arm)
+        if isinstance(target, ast.Name) and self._is_own(target.id, arm):
+            return [Plain(self.build.slot([node]))]
+        if self._compiled and isinstance(target, ast.Attribute) and _is_conversion_of(target, value):
+            return [Plain(self.build.slot([node]))]
+        return [self._put(target, self._value(value))]
+
+    def _put(self, target: ast.expr, value: str) -> Put:
+        slot = self.build.slot(target)
+        if isinstance(target, ast.Name):
+            old = slot if is_bound_before(self.module, self._branch, target.id) else ""
+        elif isinstance(target, ast.Attribute | ast.Subscript) and is_pure(target):
+            old = slot
+        else:
+            raise Unknown
+        return Put(ast.unparse(target), f"{slot} = @", value, old)
+
+    def _value(self, value: ast.expr) -> str:
+        """The slot of a value that a tensor can hold."""
+        if isinstance(value, ast.List | ast.Tuple | ast.Dict | ast.Set | ast.Lambda | ast.JoinedStr | ast.ListComp):
+            raise Unknown
+        if isinstance(value, ast.Constant) and (value.value is None or isinstance(value.value, str | bytes)):
+            raise Unknown
+        if any(isinstance(part, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) for part in ast.walk(value)):
+            raise Unknown
+        return self.build.slot(value)
+
+    def _unpacked(self, node: ast.stmt, target: ast.Tuple, value: ast.expr, arm: Sequence[ast.stmt]) -> list[Item]:
+        names = [one.id for one in target.elts if isinstance(one, ast.Name)]
+        if len(names) != len(target.elts):
+            raise Unknown
+        if all(name == "_" or self._is_own(name, arm) for name in names):
+            return [Plain(self.build.slot([node]))]
+        if isinstance(value, ast.Tuple):
+            return self._side_by_side(target.elts, value.elts)
+        fresh = [name if name == "_" else self.build.fresh(f"new_{name}") for name in names]
+        taken = Plain(f"{', '.join(fresh)} = {self.build.slot(value)}")
+        pairs = zip(target.elts, names, fresh, strict=True)
+        return [taken, *(self._put(one, new) for one, name, new in pairs if name != "_")]
+
+    def _side_by_side(self, targets: Sequence[ast.expr], values: Sequence[ast.expr]) -> list[Item]:
+        """`a, b = x, y`, one after the other where no value reads what was just set."""
+        if len(targets) != len(values):
+            raise Unknown
+        set_names = {one.id for one in targets[:-1] if isinstance(one, ast.Name)}
+        if any(isinstance(part, ast.Name) and part.id in set_names for one in values[1:] for part in ast.walk(one)):
+            raise Unknown
+        return [self._put(target, self._value(value)) for target, value in zip(targets, values, strict=True)]
+
+    def _augmented(self, node: ast.AugAssign) -> Put:
+        target = self.build.slot(node.target)
+        value = f"{target} {_SIGNS[type(node.op)]} {self._value(node.value)}"
+        if isinstance(node.target, ast.Name) and not is_bound_before(self.module, self._branch, node.target.id):
+            raise Unknown
+        if not is_pure(node.target):
+            raise Unknown
+        plain = self.module.analysis.value(node.target).kind in (Kind.PLAIN, Kind.SIZE)
+        rebinds = isinstance(node.target, ast.Name) and plain
+        form = f"{target} = @" if rebinds or isinstance(node.target, ast.Subscript) else f"{target}.copy_(@)"
+        return Put(ast.unparse(node.target), form, value, target)
+
+    def _call(self, call: ast.Call) -> Put:
+        name = dotted(call.func)
+        if name.endswith(".register_buffer") and len(call.args) == 2 and isinstance(call.func, ast.Attribute):
+            return self._buffer(call, call.func.value)
+        if name == "setattr" and len(call.args) == 3:
+            owner, attribute, value = map(self.build.slot, call.args)
+            default = f", {value}" if self._compiled else ""  # a cache that is filled whichever way is taken
+            old = f"getattr({owner}, {attribute}{default})"
+            key = f"{ast.unparse(call.args[0])}[{ast.unparse(call.args[1])}]"
+            return Put(key, f"setattr({owner}, {attribute}, @)", value, old)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in _IN_PLACE and is_pure(call.func.value):
+            owner = self.build.slot(call.func.value)
+            value = self._in_place(call, owner, call.func.attr)
+            return Put(ast.unparse(call.func.value), f"{owner}.copy_(@)", value, owner)
+        raise Unknown
+
+    def _in_place(self, call: ast.Call, owner: str, method: str) -> str:
+        if any(isinstance(arg, ast.Starred) for arg in call.args):
+            raise Unknown
+        given = [self._value(arg) for arg in call.args]
+        given += [f"{one.arg}={self._value(one.value)}" for one in call.keywords if one.arg]
+        if method == "copy_" and len(given) == 1:
+            return given[0]
+        if method == "zero_":
+            return f"{{torch}}.zeros_like({owner})"
+        if method == "fill_" and len(given) == 1:
+            return given[0]
+        return f"{owner}.{method[:-1]}({', '.join(given)})"
+
+    def _buffer(self, call: ast.Call, owner: ast.expr) -> Put:
+        """`self.register_buffer("name", value)`, which is an assignment to `self.name`."""
+        name, value = call.args
+        more = "".join(f", {one.arg}={self.build.slot(one.value)}" for one in call.keywords if one.arg)
+        slot, text = self.build.slot(owner), self.build.slot(name)
+        literal = isinstance(name, ast.Constant) and isinstance(name.value, str)
+        old = f"{slot}.{name.value!s}" if literal and isinstance(name, ast.Constant) else f"getattr({slot}, {text})"
+        form = f"{slot}.register_buffer({text}, @{more})"
+        return Put(f"{ast.unparse(owner)}[{ast.unparse(name)}]", form, self._value(value), old)
+
+    def _nested(self, node: ast.If, arm: Sequence[ast.stmt]) -> list[Item]:
+        decision = decide(self.build, node.test)
+        if decision is None:
+            if not is_pure(node.test):
+                raise Unknown
+            if self._compiled and not node.orelse and _is_lazy(node):
+                return [Plain(self.build.slot([node]))]
+            body, orelse = (tuple(self.items(part, arm)) for part in (node.body, node.orelse))
+            return [Nested(self.build.slot(node.test), body, orelse)]
+        if any(isinstance(part, ast.NamedExpr) for part in ast.walk(node.test)):
+            raise Unknown
+        return self.branch(node, decision)
+
+    def branch(self, node: ast.If, decision: Decision) -> list[Item]:
+        """What an `if` on a tensor does. Raises Unknown."""
+        name = self.build.fresh("condition")
+        yes, no = self.items(node.body, node.body), self.items(node.orelse, node.orelse)
+        condition, chosen = self.named(decision.tensor, name, merged(self.build, name, yes, no))
+        if not decision.plain:
+            return [*condition, *chosen]
+        return [Nested(decision.python(self.build), (*condition, *chosen), tuple(no))]
+
+    def named(self, tensor: str, name: str, items: list[Item]) -> tuple[list[Item], list[Item]]:
+        """What items do that choose by the condition `name`, and before them what gives it that name, where it is
+        used more than once."""
+        settled = self._is_settled(tensor)
+        if settled or used(name, items) == 1:
+            self.build.names.discard(name)
+            return [], [_inlined(one, name, tensor) for one in items]
+        return [Plain(f"{name} = {tensor}")], items
+
+    def _is_settled(self, tensor: str) -> bool:
+        """Whether a condition is a name that the branch leaves alone."""
+        part = self.build.parts.get(tensor.strip("{}"))
+        if not isinstance(part, ast.Name):
+            return False
+        names = [node for node in self._inside if isinstance(node, ast.Name) and node.id == part.id]
+        return all(isinstance(node.ctx, ast.Load) for node in names)
+
+    def _is_own(self, name: str, arm: Sequence[ast.stmt]) -> bool:
+        """Whether a name is one arm's own: bound nowhere else in the branch, read by nothing outside of the arm."""
+        own = {part for node in arm for part in ast.walk(node)}
+        for part in self._inside:
+            if isinstance(part, ast.Name) and part.id == name and part not in own:
+                return False
+        return not is_live_behind(self.module, self._branch, self._inside, name)
+
+
+def _is_conversion_of(target: ast.expr, value: ast.expr) -> bool:
+    """`self.x = self.x.to(device)`."""
+    called = value.func if isinstance(value, ast.Call) else None
+    if not isinstance(called, ast.Attribute) or called.attr not in _CONVERSIONS:
+        return False
+    return ast.unparse(called.value) == ast.unparse(target)
+
+
+def _is_lazy(node: ast.If) -> bool:
+    """`if not hasattr(self, "x"): self.x = …` and `if self.x is None: self.x = …`."""
+    test = node.test
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, ast.Call):
+        return dotted(test.operand.func) == "hasattr"
+    return (
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], ast.Is)
+        and isinstance(test.comparators[0], ast.Constant)
+        and test.comparators[0].value is None
+    )
+
+
+def is_bound_before(module: Module, branch: ast.stmt, name: str) -> bool:
+    """Whether a name may have a value where a branch begins."""
+    env = module.analysis.flow.environment(branch)
+    return env is not None and name in env
+
+
+def is_live_behind(module: Module, branch: ast.AST, inside: set[ast.AST], name: str) -> bool:
+    """Whether anything outside the branch may read what the branch gives a name."""
+    function = module.function_of(branch)
+    if function is None:
+        return True
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Name) or node.id != name or node in inside or not _is_read(module, node):
+            continue
+        within = module.function_of(node)
+        env = module.analysis.flow.environment(node)
+        if within is not function or env is None or any(one.node in inside for one in env.get(name, ())):
+            return True
+    return any(isinstance(node, ast.Global | ast.Nonlocal) and name in node.names for node in ast.walk(function))
+
+
+def _is_read(module: Module, node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Load) or isinstance(next(module.parents(node), None), ast.AugAssign)
+
+
+def used(name: str, items: Sequence[Item]) -> int:
+    """How often the text of items holds a name."""
+    return sum(_text_of(item).count(name) for item in items)
+
+
+def _text_of(item: Item) -> str:
+    if isinstance(item, Nested):
+        return item.test + "".join(map(_text_of, (*item.body, *item.orelse)))
+    return str(getattr(item, _CHOOSING[type(item)]))
+
+
+def _inlined(item: Item, name: str, text: str) -> Item:
+    """The item with the text of a condition for its name; where it is joined to others, in parentheses."""
+    if isinstance(item, Nested):
+        body, orelse = (tuple(_inlined(one, name, text) for one in part) for part in (item.body, item.orelse))
+        return Nested(item.test, body, orelse)
+    field = _CHOOSING[type(item)]
+    inner = text if isinstance(item, Put) else f"({text})"
+    return replace(item, **{field: getattr(item, field).replace(name, inner)})
+
+
+_CHOOSING: dict[type[Item], str] = {Put: "value", Plain: "text", Log: "asked", Guard: "holds"}
+"""The field of each kind of item that may hold a condition."""
+_SIGNS: dict[type[ast.operator], str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+    ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>",
+}  # fmt: skip
+_IN_PLACE = frozenset(
+    """
+    add_ sub_ mul_ div_ clamp_ clamp_min_ clamp_max_ clip_ relu_ sigmoid_ tanh_ neg_ abs_ exp_ log_ sqrt_ rsqrt_ pow_
+    square_ reciprocal_ floor_ ceil_ round_ trunc_ fmod_ remainder_ masked_fill_ masked_scatter_ index_fill_ index_add_
+    index_copy_ scatter_ scatter_add_ lerp_ addcmul_ addcdiv_ copy_ zero_ fill_ logical_not_ logical_and_ logical_or_
+    bitwise_and_ bitwise_or_ bitwise_not_ nan_to_num_
+    """.split()
+)
