@@ -81,7 +81,7 @@ class AssignmentInTensorBranch(Rule):
                 class Gate(th.nn.Module):
                     def __init__(self):
                         super().__init__()
-                        self.level = th.nn.Parameter(th.tensor(0.5))
+                        self.register_buffer("level", th.tensor(0.5))
 
                     def forward(self, h, *, bias=None):
                         energy = h.pow(2).mean()
@@ -104,7 +104,7 @@ class AssignmentInTensorBranch(Rule):
                 class Gate(th.nn.Module):
                     def __init__(self):
                         super().__init__()
-                        self.level = th.nn.Parameter(th.tensor(0.5))
+                        self.register_buffer("level", th.tensor(0.5))
 
                     def forward(self, h, *, bias=None):
                         energy = h.pow(2).mean()

@@ -9,12 +9,14 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 from graphfix.source.tensors import is_tensor
 
-from ._match import is_pure, only_logs, without_conversion
+from ._match import is_pure, without_conversion
+from ._tells import only_tells
 
 
 class LogInTensorBranch(Rule):
     """What it does:
-        Keeps a check that only prints, logs or warns out of the compiled graph; eager code still checks and logs.
+        Keeps a check that only prints, logs or warns out of the compiled graph, with what it works out for that alone
+        (names, loops, further conditions); eager code still checks and logs.
 
     Why it breaks the graph:
         Whether to log depends on values in a tensor, so Dynamo has to end the graph, run the check in Python and
@@ -39,12 +41,12 @@ class LogInTensorBranch(Rule):
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.nodes(ast.If):
-            if isinstance(node, ast.If) and _is_log_check(node) and _tests_tensor(module, node.test):
+            if isinstance(node, ast.If) and _is_log_check(module, node) and _tests_tensor(module, node.test):
                 yield Site(module, node)
 
     def rewrite(self, site: Site) -> Rewrite | None:
         branch = site.enclosing(ast.If)
-        if branch is None or not _is_log_check(branch) or not _in_test(site, branch):
+        if branch is None or not _is_log_check(site.module, branch) or not _in_test(site, branch):
             return None
         if not branch.orelse:
             template = "if not {torch}.compiler.is_compiling() and {test}:\n    {body}\n"
@@ -128,6 +130,67 @@ class LogInTensorBranch(Rule):
             """,
             calls=("f(torch.ones(3))", "f(torch.tensor([1.0, float('nan')]))"),
         ),
+        Rewrites(
+            before="""
+                import logging
+                import torch
+
+                LOG = logging.getLogger("net")
+
+                class Net(torch.nn.Module):
+                    def forward(self, x: torch.Tensor, *, name: str = "x"):
+                        h = x * 2
+                        if not torch.isfinite(h).all():
+                            count = (~torch.isfinite(h)).sum().item()
+                            for index, row in enumerate(h):
+                                total = float(row.sum())
+                                if total != total:
+                                    LOG.warning("%s[%d] is NaN", name, index)
+                                    continue
+                                LOG.debug("%s[%d] sums to %f", name, index, total)
+                            if count > 1:
+                                LOG.error("%d bad values", count)
+                        return h.relu()
+
+                f = Net()
+            """,
+            after="""
+                import logging
+                import torch
+
+                LOG = logging.getLogger("net")
+
+                class Net(torch.nn.Module):
+                    def forward(self, x: torch.Tensor, *, name: str = "x"):
+                        h = x * 2
+                        if not torch.compiler.is_compiling() and not torch.isfinite(h).all():
+                            count = (~torch.isfinite(h)).sum().item()
+                            for index, row in enumerate(h):
+                                total = float(row.sum())
+                                if total != total:
+                                    LOG.warning("%s[%d] is NaN", name, index)
+                                    continue
+                                LOG.debug("%s[%d] sums to %f", name, index, total)
+                            if count > 1:
+                                LOG.error("%d bad values", count)
+                        return h.relu()
+
+                f = Net()
+            """,
+            calls=("f(torch.ones(2, 2))", "f(torch.tensor([[1.0, float('nan')]]))"),
+        ),
+        Leaves(
+            source="""
+                def f(x):
+                    if (x > 3).any():
+                        largest = x.max()
+                        print("large", largest)
+                    else:
+                        largest = x.min()
+                    return x / largest
+            """,
+            calls=("f(torch.ones(3))",),
+        ),
         Leaves(
             source="""
                 def f(x):
@@ -159,9 +222,8 @@ class LogInTensorBranch(Rule):
     )
 
 
-def _is_log_check(branch: ast.If) -> bool:
-    rest = branch.orelse
-    return only_logs(branch.body) and (not rest or only_logs(rest)) and is_pure(branch.test)
+def _is_log_check(module: Module, branch: ast.If) -> bool:
+    return is_pure(branch.test) and only_tells(module, branch, branch.body, branch.orelse)
 
 
 def _in_test(site: Site, branch: ast.If) -> bool:
