@@ -131,8 +131,8 @@ class AssertOnTensor(Rule):
                     return weights * 2
             """,
             after="""
-                from torch import allclose, Tensor
                 import torch
+                from torch import allclose, Tensor
 
                 def check(total: Tensor):
                     if torch.compiler.is_compiling():

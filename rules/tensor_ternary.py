@@ -83,9 +83,9 @@ class TensorTernary(Rule):
                 f = Net()
             """,
             after="""
+                import torch
                 import torch.nn.functional as F
                 from torch import nn, Tensor
-                import torch
 
                 class Net(nn.Module):
                     def forward(self, x: Tensor, *, lift: bool = False) -> Tensor:
