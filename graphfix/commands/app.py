@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphfix._version import __version__
-from graphfix.commands.finish import finish, show
+from graphfix.commands.finish import finish, show, write
 
 if TYPE_CHECKING:
     from graphfix.settings import Settings
@@ -31,6 +31,14 @@ class Format(StrEnum):
     text, json, sarif, github, html = "text", "json", "sarif", "github", "html"
 
 
+class BenchFormat(StrEnum):
+    text, json, html = "text", "json", "html"
+
+
+class PlanFormat(StrEnum):
+    text, json = "text", "json"
+
+
 class Device(StrEnum):
     cpu, cuda = "cpu", "cuda"
 
@@ -38,6 +46,8 @@ class Device(StrEnum):
 Where = Annotated[list[str] | None, typer.Argument(metavar="[PATH|TARGET]...", show_default=False)]
 Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", show_default=False)]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the report.")]
+BenchFormatOption = Annotated[BenchFormat, typer.Option("--format", help="How to print the figures.")]
+PlanFormatOption = Annotated[PlanFormat, typer.Option("--format", help="How to print the plans.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write the report to a file.", show_default=False)]
 Select = Annotated[
     list[str] | None, typer.Option(help="Only these rules: codes, starts of codes, names.", show_default=False)
@@ -220,17 +230,58 @@ def verify(
 @app.command()
 def bench(
     targets: Targets,
+    format: BenchFormatOption = BenchFormat.text,
+    output: Output = None,
     timeout: Timeout = 1800.0,
     device: DeviceOption = None,
     backend: Backend = None,
     overlay: Annotated[Path | None, typer.Option(help="Time the fixes of an overlay too.", show_default=False)] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Time the regions of a JSON report of graphfix plan too.", show_default=False)
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="A mode of torch.compile; may be given several times. Default: default.", show_default=False),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How many turns each arm gets.")] = 10,
+    calls: Annotated[int, typer.Option(min=1, help="How many of a target's calls are timed.")] = 1,
+    warm: Annotated[bool, typer.Option(help="Time the first run with full caches as well.")] = True,
     debug: Debug = False,
 ) -> None:
-    """Time targets: eager, compiled as they are, compiled with an overlay's fixes. Writes nothing."""
-    from graphfix.commands.bench import bench
+    """Time targets: eager, compiled as they are, with an overlay's fixes, in planned regions. Writes nothing."""
+    from graphfix.commands.bench import Request, bench
+    from graphfix.report import bench as report
 
     found = _settings(device=device, timeout=timeout, backend=backend)
-    typer.echo(bench(targets, found, overlay), nl=False)
+    done = bench(targets, found, Request(overlay, plan, tuple(mode or ["default"]), rounds, calls, warm))
+    text = {"text": report.text, "json": report.as_json, "html": report.as_html}[format.value](done)
+    write(text, output, sys.stdout)
+    raise typer.Exit(2 if any(arm.error for target in done.targets for arm in target.arms) else 0)
+
+
+@app.command()
+def plan(
+    targets: Targets,
+    format: PlanFormatOption = PlanFormat.text,
+    output: Output = None,
+    timeout: Timeout = 1800.0,
+    device: DeviceOption = None,
+    overlay: Annotated[Path | None, typer.Option(help="Plan on the fixes of an overlay.", show_default=False)] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="torch.compile's mode. Default: reduce-overhead.", show_default=False)
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How many runs are timed.")] = 10,
+    nested: Annotated[bool, typer.Option(help="Compile repeated blocks once, where that works.")] = True,
+    debug: Debug = False,
+) -> None:
+    """Find which parts of targets to compile, print the code for it, prove it end to end. Writes nothing."""
+    from graphfix.commands.plan import make_plans
+    from graphfix.report import plan as report
+
+    done = make_plans(targets, _settings(device=device, timeout=timeout), overlay, mode, rounds, nested)
+    write({"text": report.text, "json": report.as_json}[format.value](done), output, sys.stdout)
+    failed = any(target.error for target in done.targets)
+    raise typer.Exit(2 if failed else 0 if all(target.proven for target in done.targets) else 1)
 
 
 @app.command(

@@ -1,59 +1,84 @@
-"""`graphfix bench`: time targets eager, compiled as they are, compiled with fixes."""
+"""`graphfix bench`: time targets eager, compiled as they are, compiled with fixes, compiled in planned regions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from graphfix.errors import TargetError
+from graphfix.errors import UsageError
+from graphfix.measured import Bench, TargetTiming
 from graphfix.model import Target
 from graphfix.progress import Progress
-from graphfix.prove import overlay
+from graphfix.prove import overlay, turns
+from graphfix.prove.turns import Arm
 from graphfix.prove.verify import default_backend
 from graphfix.scan import targets
-from graphfix.scan.dynamic import make_job, observe
 from graphfix.settings import Settings
 
-ROUNDS = 20
+MODES = ("default", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 
 
-def bench(where: Sequence[str], settings: Settings, overlay_folder: Path | None) -> str:
-    """A table: first call and steady state of each arm, and the ratio to eager of the same process.
+@dataclass(frozen=True)
+class Request:
+    """What to time: `plan` is the JSON report of `graphfix plan`; see graphfix.prove.turns.Settings for the rest."""
 
-    Raises TargetError where a target cannot be run.
-    """
+    overlay: Path | None = None
+    plan: Path | None = None
+    modes: tuple[str, ...] = ("default",)
+    rounds: int = 10
+    calls: int = 1
+    warm: bool = True
+    as_is: bool = True
+
+
+def bench(where: Sequence[str], settings: Settings, request: Request) -> Bench:
+    """Time every arm of every target. Raises TargetError or UsageError where there is nothing to run."""
+    for mode in request.modes:
+        if mode not in MODES:
+            raise UsageError(f"{mode!r} is no mode of torch.compile; choose one of: {', '.join(MODES)}.")
     chosen = targets.only_targets(where, settings.config)
     backend = settings.backend or default_backend()
-    arms: list[tuple[str, dict[str, str]]] = [("as is", {})]
-    if overlay_folder:
-        arms.append(("fixed", overlay.load(overlay_folder)))
-    lines = [f"{'target':24} {'arm':16} {'graphs':>6} {'first':>10} {'median':>10} {'spread':>9} {'× eager':>8}"]
+    fixed = overlay.load(request.overlay) if request.overlay else {}
+    planned = _planned(request.plan) if request.plan else {}
+    wanted = turns.Settings(backend, request.rounds, request.calls, request.warm)
+    timings: list[TargetTiming] = []
     with Progress() as progress:
         for target in chosen:
-            for arm, sources in arms:
-                lines += _rows(target, arm, _timing(target, sources, backend, settings, progress))
-    lines.append(f"{backend}, {ROUNDS} rounds, first call of the target, eager and compiled interleaved")
-    return "\n".join(lines) + "\n"
+            arms = _arms(target, request, fixed, planned)
+            tell = partial(progress, target.name)
+            timings.append(turns.time_target(target, arms, wanted, settings.options, tell))
+    return Bench(settings.versions() | _device(timings), timings, backend)
 
 
-def _timing(
-    target: Target, sources: dict[str, str], backend: str, settings: Settings, progress: Progress
-) -> dict[str, Any]:
-    job = make_job(target, settings.options, overlay=sources, time=backend, rounds=ROUNDS)
-    seen = observe([job], settings.options, partial(progress, target.name))
-    if seen.error is not None:
-        raise TargetError(f"{target.spec} cannot be timed: {seen.error}")
-    return dict(seen.facts["timing"])
+def _device(timings: Sequence[TargetTiming]) -> dict[str, str]:
+    return {"device": next((timing.device for timing in timings if timing.device), "none")}
 
 
-def _rows(target: Target, arm: str, timing: dict[str, Any]) -> list[str]:
-    rows = []
-    for kind in ("eager", "compiled"):
-        times = timing[kind]
-        ratio = timing["eager"]["median"] / times["median"]
-        graphs = timing["graphs"] if kind == "compiled" else "–"
-        cells = f"{times['first']:8.3f} s {times['median'] * 1e3:7.2f} ms {times['spread'] * 1e3:6.2f} ms {ratio:7.2f}×"
-        rows.append(f"{target.name:24} {kind + ', ' + arm:16} {graphs:>6} {cells}")
-    return rows
+def _arms(
+    target: Target, request: Request, fixed: Mapping[str, str], planned: Mapping[str, tuple[str, ...]]
+) -> list[Arm]:
+    arms = [Arm("eager", "eager")]
+    for mode in request.modes:
+        if request.as_is:
+            arms.append(Arm(_named("as is", mode), "as is", mode))
+        if fixed:
+            arms.append(Arm(_named("fixed", mode), "fixed", mode, fixed))
+    if code := planned.get(target.name):
+        arms.append(Arm("plan", "plan", None, fixed, code))
+    return arms
+
+
+def _named(kind: str, mode: str) -> str:
+    return kind if mode == "default" else f"{kind}, {mode}"
+
+
+def _planned(path: Path) -> dict[str, tuple[str, ...]]:
+    """Each target's code in a report of `graphfix plan --format json`."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["targets"]
+        return {row["name"]: tuple(row["plan"]["code"]) for row in rows if row["plan"]["code"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"{path} is no plan; make one with graphfix plan --format json --output {path}.") from None

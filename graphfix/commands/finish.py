@@ -24,7 +24,12 @@ def finish(outcome: Outcome, format: str, output: Path | None) -> int:
 
 def show(outcome: Outcome, format: str, output: Path | None, stream: TextIO) -> None:
     """Write the report to `output`, or else to `stream`."""
-    text = outcome.render(format, color=stream.isatty() and output is None and "NO_COLOR" not in os.environ)
+    color = stream.isatty() and output is None and "NO_COLOR" not in os.environ
+    write(outcome.render(format, color=color), output, stream)
+
+
+def write(text: str, output: Path | None, stream: TextIO) -> None:
+    """Write a text to `output`, or else to `stream`."""
     if output is None:
         stream.write(text)
         stream.flush()

@@ -13,7 +13,7 @@ import torch
 import torch._dynamo
 from torch.utils._pytree import tree_leaves
 
-from graphfix.dynamo import capture, cuda, load, signals, timing
+from graphfix.dynamo import attempt, capture, cuda, load, planning, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
 from graphfix.dynamo.assume import held
 from graphfix.dynamo.collector import Collector
@@ -80,11 +80,21 @@ class Session:
             self._emit({"event": "assumed", "held": held(calls, job["assume"])})
         if job["time"]:
             calls = self._warm_calls(raising=True)
-            self._enter(f"timing with {job['time']}")
-            self._emit({"event": "timing", **timing.measure(calls[0], job["time"], self._device, job["rounds"])})
+            self._enter(f"timing {job['time']['name']}")
+            timing.steps_of(job, calls, self._device, self._emit)
+        if job["plan"]:
+            self._plan(**job["plan"])
         if job["discover"] and self._skipped:
             self._emit({"event": "scanned"})  # how the rest ends does not matter to what was seen so far
             self._discover(most=max(LEAST_DISCOVERY, 2 * (time.monotonic() - start)))
+
+    def _plan(self, step: str, **more: Any) -> None:
+        calls = self._warm_calls(raising=True)
+        if step == "look":
+            planning.look(calls, self._device, emit=self._emit, **more)
+        else:
+            self._enter("trying the regions")
+            attempt.attempt(more, calls, self._device, self._emit)
 
     def _warm_calls(self, raising: bool) -> list[Call]:
         self._enter("building the calls")

@@ -91,24 +91,36 @@ def make_job(target: Target, options: Options, **steps: Any) -> dict[str, Any]:
         "probe": None,
         "assume": (),
         "time": None,
-        "rounds": 0,
+        "plan": None,
+        "environment": {},
     }
     return {"module": module, "path": path, "name": name, "device": options.device, **off, **steps}
 
 
-def observe(jobs: Sequence[Mapping[str, Any]], options: Options, tell: Callable[[str], None]) -> Observation:
+def observe(
+    jobs: Sequence[Mapping[str, Any]],
+    options: Options,
+    tell: Callable[[str], None],
+    also: Callable[[Event], object] = lambda event: None,
+) -> Observation:
     """Run one job in a worker process of its own."""
-    return observe_all(jobs, options, tell)[0]
+    return observe_all(jobs, options, tell, also)[0]
 
 
-def observe_all(jobs: Sequence[Mapping[str, Any]], options: Options, tell: Callable[[str], None]) -> list[Observation]:
-    """Run jobs one after the other in one worker process; one observation each."""
+def observe_all(
+    jobs: Sequence[Mapping[str, Any]],
+    options: Options,
+    tell: Callable[[str], None],
+    also: Callable[[Event], object] = lambda event: None,
+) -> list[Observation]:
+    """Run jobs one after the other in one worker process; one observation each. `also` gets each event as it comes."""
     seen = [Observation(options.scope) for _ in jobs]
 
     def on_event(event: Event) -> None:
         if event["event"] == "stage":
             tell(event["text"])
         seen[event["job"]].add(event)
+        also(event)
 
     ending = run_jobs(jobs, options.timeout, on_event)
     for observation in seen:

@@ -1,0 +1,39 @@
+"""`graphfix plan`: which parts of a target to compile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from graphfix.commands.bench import MODES
+from graphfix.errors import UsageError
+from graphfix.measured import Plans
+from graphfix.progress import Progress
+from graphfix.prove import overlay
+from graphfix.prove.plan import Wanted, plan
+from graphfix.scan import targets
+from graphfix.settings import Settings
+
+
+def make_plans(
+    where: Sequence[str],
+    settings: Settings,
+    overlay_folder: Path | None,
+    mode: str | None = None,
+    rounds: int = 10,
+    nested: bool = True,
+) -> Plans:
+    """A plan for each target, on its files or on an overlay's. `mode` None: reduce-overhead, which is for CUDA.
+
+    Raises TargetError or UsageError where there is nothing to run.
+    """
+    if mode is not None and mode not in MODES:
+        raise UsageError(f"{mode!r} is no mode of torch.compile; choose one of: {', '.join(MODES)}.")
+    chosen = targets.only_targets(where, settings.config)
+    sources = overlay.load(overlay_folder) if overlay_folder else {}
+    wanted = Wanted(mode or "reduce-overhead", rounds, nested)
+    with Progress() as progress:
+        found = [plan(target, sources, wanted, settings.options, partial(progress, target.name)) for target in chosen]
+    device = next((one.device for one in found if one.device), "none")
+    return Plans(settings.versions() | {"device": device}, found)
