@@ -83,6 +83,7 @@ class TargetTiming:
     rounds: int
     draws: bool = False
     device: str | None = None
+    gpu: str | None = None
     code: tuple[str, ...] = ()
 
     @property

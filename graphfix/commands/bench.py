@@ -54,7 +54,9 @@ def bench(where: Sequence[str], settings: Settings, request: Request) -> Bench:
 
 
 def _device(timings: Sequence[TargetTiming]) -> dict[str, str]:
-    return {"device": next((timing.device for timing in timings if timing.device), "none")}
+    gpu = next((timing.gpu for timing in timings if timing.gpu), None)
+    device = next((timing.device for timing in timings if timing.device), "none")
+    return {"device": device, **({"gpu": gpu} if gpu else {})}
 
 
 def _arms(

@@ -44,6 +44,8 @@ def count(events: Any) -> dict[str, int]:
     """The counts, from a profile's events."""
     host, device = Counter[str](), Counter[bool]()
     for event in events:
+        if getattr(event, "is_user_annotation", False):
+            continue
         if event.device_type.name == "CUDA":
             device[event.name.startswith(_NO_KERNEL)] += 1
         else:

@@ -94,7 +94,9 @@ def _run(job: dict[str, Any], emit: Emit, enter: Callable[[str], None]) -> None:
     import torch
 
     device = job["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
-    emit({"event": "versions", "python": platform.python_version(), "torch": torch.__version__, "device": device})
+    gpu = torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else None
+    found = {"python": platform.python_version(), "torch": torch.__version__, "device": device, "gpu": gpu}
+    emit({"event": "versions", **found})
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("this torch sees no CUDA device; use --device cpu or install a CUDA build of torch.")
     os.environ["GRAPHFIX_DEVICE"] = device

@@ -6,6 +6,7 @@ import os
 import queue
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +23,18 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm to time: its sources (an overlay's texts) and how it is run. `code` compiles regions."""
+    """An arm to time: its sources (an overlay's texts) and how it is run. `code` compiles regions.
+
+    `target` is another target than that of the rest: a step done in another way. Results are compared with the first
+    eager arm of the same target.
+    """
 
     name: str
     kind: str
     mode: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
+    target: Target | None = None
 
     @property
     def how(self) -> str:
@@ -54,7 +60,10 @@ def time_target(target: Target, arms: Sequence[Arm], wanted: Settings, options: 
     arm one turn, so that a machine which slows down slows all.
     """
     with tempfile.TemporaryDirectory(prefix="graphfix-bench-") as folder:
-        racers = [_Racer(target, arm, wanted, options, Path(folder, str(n))) for n, arm in enumerate(arms)]
+        racers = [
+            _Racer(arm.target or target, arm, wanted, options, Path(folder, str(number)))
+            for number, arm in enumerate(arms)
+        ]
         for racer in racers:
             tell(f"{racer.arm.name}: starting, first run")
             racer.start()
@@ -71,9 +80,10 @@ def time_target(target: Target, arms: Sequence[Arm], wanted: Settings, options: 
                 racer.start_warm()
         draws = any(bool(racer.fact("timing_begins").get("draws")) for racer in racers)
         code = next((racer.arm.code for racer in racers if racer.arm.code), ())
-        device = next((str(found["device"]) for racer in racers if (found := racer.fact("versions"))), None)
+        versions = next((found for racer in racers if (found := racer.fact("versions"))), {})
+        device, gpu = versions.get("device"), versions.get("gpu")
         timings = tuple(racer.timing() for racer in racers)
-        return TargetTiming(target.name, target.spec, timings, wanted.rounds, draws, device, code)
+        return TargetTiming(target.name, target.spec, timings, wanted.rounds, draws, device, gpu, code)
 
 
 class _Racer:
@@ -103,7 +113,7 @@ class _Racer:
             self._events.put(None)
 
     def _job(self, turns: str | None) -> dict[str, Any]:
-        results = str(self._folder.parent / "eager.pt")
+        results = str(self._folder.parent / f"{zlib.crc32(self._target.spec.encode())}.pt")
         how = {
             "name": self.arm.name,
             "kind": self.arm.how,

@@ -19,9 +19,13 @@ def text(plans: Plans) -> str:
     return "\n\n".join([*parts, versions]) + "\n"
 
 
+def document(plans: Plans) -> dict[str, Any]:
+    """The plans as plain dicts and lists; seconds."""
+    return {"schema": 1, "versions": dict(plans.versions), "targets": [_row(target) for target in plans.targets]}
+
+
 def as_json(plans: Plans) -> str:
-    found = {"schema": 1, "versions": dict(plans.versions), "targets": [_row(target) for target in plans.targets]}
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document(plans), indent=2, ensure_ascii=False) + "\n"
 
 
 def _target(target: TargetPlan) -> Iterator[str]:
