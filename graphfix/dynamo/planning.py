@@ -48,7 +48,7 @@ def look(calls: Sequence[Call], device: str, avoid: Iterable[str], modes: Sequen
             "calls": sum(node.calls for node in region.nodes),
             "share": search.share(region.nodes),
             "code": {mode: region.code("" if mode == "default" else f'mode="{mode}"') for mode in modes},
-            "nested": search.nested(region),
+            "nested": nested if (nested := search.nested(region)) and search.nests(region, nested) else [],
         }
         for region in search.regions()
     ]
@@ -89,6 +89,21 @@ class Look:
             return []
         name = max(repeated, key=lambda members: sum(node.seconds for node in members))[0].key[0]
         return [f"type({name}).forward = torch.compiler.nested_compile_region(type({name}).forward)"]
+
+    def nests(self, region: Region, lines: Sequence[str]) -> bool:
+        """Whether the region is still captured whole with its blocks marked: they must not break."""
+        if region.name in self._avoid:
+            return False
+        self._emit({"event": "stage", "text": f"capturing {region.name} with its block compiled once"})
+        kinds = {type(node.module) for node in self.nodes.values() if node.module is not None}
+        kept = {kind: kind.forward for kind in kinds}
+        try:
+            seen = captured(region, self._call, lines)
+        finally:
+            for kind, forward in kept.items():
+                if kind.forward is not forward:
+                    kind.forward = forward
+        return seen["failure"] is None and not seen["breaks"]
 
     def share(self, nodes: Iterable[Node]) -> float:
         return sum(node.seconds for node in nodes) / self.total if self.total else 0.0
@@ -163,8 +178,8 @@ def tree_of(call: Call, device: str) -> tuple[dict[Key, Node], float]:
         return call_tree(call.fn, args, kwargs, regions.roots(call), device)
 
 
-def captured(region: Region, call: Call) -> dict[str, Any]:
-    """Run the call with the region captured and not compiled: what Dynamo saw of it."""
+def captured(region: Region, call: Call, before: Sequence[str] = ()) -> dict[str, Any]:
+    """Run the call with the region captured and not compiled: what Dynamo saw of it. `before`: lines to run first."""
     torch._dynamo.reset()
     breaks: list[dict[str, Any]] = []
     graphs: list[int] = []
@@ -175,7 +190,7 @@ def captured(region: Region, call: Call) -> dict[str, Any]:
         stack.callback(region.restore)
         stack.enter_context(Collector(breaks.append))
         stack.enter_context(watch_graphs(graphs.append))
-        function = regions.apply(region.code('backend="eager"'), [call])[0]
+        function = regions.apply([*before, *region.code('backend="eager"')], [call])[0]
         args, kwargs = capture.copy_arguments(call)
         load.seed_everything(load.SEED)
         try:

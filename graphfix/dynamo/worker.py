@@ -6,15 +6,10 @@ A job is one JSON object:
 `discover`: where a frame was skipped, look for breaks behind it · `check`: run eager and compare compiled with it ·
 `save` / `against`: file to keep the eager results in, or to compare them with bit for bit · `trace`: report which
 line followed which while eager ran · `probe`: a function, a branch in it and the file's patched text, to run
-<<<<<<< HEAD
 on mutated inputs (see `graphfix.dynamo.probe`), or null · `assume`: conditions as [file, line, text], each asked
-whenever its line runs in eager · `time`: backend to time the first call with, or null, over
-`rounds` rounds.
-=======
-on mutated inputs (see `graphfix.dynamo.probe`), or null · `time`: an arm to time (see `graphfix.dynamo.timing`), or
-null · `plan`: a search for regions to compile, or a try of some (see `graphfix.dynamo.planning`), or null ·
-`environment`: variables to set before torch is imported.
->>>>>>> 32a3455 (bench takes turns: a process for each arm with caches of its own; plan finds which regions to compile and proves them)
+whenever its line runs in eager · `time`: an arm to time (see `graphfix.dynamo.timing`), or null · `plan`: a search for
+regions to compile, or a try of some (see `graphfix.dynamo.planning`), or null · `environment`: variables to set before
+torch is imported.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ class _Search:
         if seen.error is None:
             self.looked = (seen, candidates)
         elif stage[0].startswith(_CAPTURING) and seen.status in (Status.CRASH, Status.TIMEOUT):
-            self._cut_around(stage[0].removeprefix(_CAPTURING), seen.error)
+            name = stage[0].removeprefix(_CAPTURING).removesuffix(" with its block compiled once")
+            self._cut_around(name, seen.error)
         else:
             return TargetPlan(self.target.name, self.target.spec, error=seen.error, notes=tuple(self.notes))
         return None
