@@ -123,5 +123,5 @@ def test_other_modules_are_imported_as_torch_is() -> None:
     old = next(node for node in ast.walk(module.tree) if isinstance(node, ast.Expr))
     edits = replace(module, old, "with {contextlib}.nullcontext({torch}):\n    {log}\n", {"log": old})
     found = apply(source, edits)
-    assert found.startswith("import torch\nimport contextlib\n")
+    assert found.startswith("import contextlib\n\nimport torch\n")
     assert found.endswith("    with contextlib.nullcontext(torch):\n        log(1)\n")

@@ -213,3 +213,38 @@ def test_a_run_of_statements_is_replaced_as_one() -> None:
         "import torch\n\ndef f():\n    # why\n    if torch.C():\n        a = 1\n\n"
         "        # and\n        log(a)  # said\n    return 2\n"
     )
+
+
+MIDDLE = "some_quite_long_name_of_a_function(with_an_argument, and_one=1)"
+LONG = "some_quite_long_name_of_a_function(with_an_argument, and_another_argument=1, and_still_another=2)"
+CHOICE = "short(x) if {torch}.compiler.is_compiling() else {original}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            f"    for a in zip({MIDDLE}):\n        pass\n",
+            f"    for a in zip(\n        short(x) if torch.compiler.is_compiling() else {MIDDLE}\n    ):\n        pass\n",
+            id="the only argument of a call",
+        ),
+        pytest.param(
+            f"    with {MIDDLE} as b:\n        pass\n",
+            f"    with (\n        short(x) if torch.compiler.is_compiling() else {MIDDLE}\n    ) as b:\n        pass\n",
+            id="a with",
+        ),
+        pytest.param(
+            f"    if x:\n        return {LONG}\n",
+            "    if x:\n        return (\n            short(x)\n"
+            f"            if torch.compiler.is_compiling()\n            else {LONG}\n        )\n",
+            id="three lines",
+        ),
+    ],
+)
+def test_a_choice_too_long_for_a_line_takes_several(before: str, after: str) -> None:
+    source = f"import torch\ndef f(x):\n{before}"
+    module = Module("m.py", source)
+    calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    old = next(node for node in calls if ast.unparse(node) in (MIDDLE, LONG))
+    edits = replace(module, old, CHOICE, {"original": old})
+    assert apply(source, edits) == f"import torch\ndef f(x):\n{after}"

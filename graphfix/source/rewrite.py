@@ -19,6 +19,7 @@ from graphfix.model import Edit
 from graphfix.source._shape import Part, Swaps, shape
 from graphfix.source._swap import swap as swap_node
 from graphfix.source._template import Template, modules_of, parenthesized
+from graphfix.source._wrap import is_too_long, wrapped
 from graphfix.source.imports import importing
 from graphfix.source.module import Module
 from graphfix.source.names import import_name
@@ -103,15 +104,27 @@ def _put_expression(module: Module, seen: Window, old: ast.AST, filling: Templat
     made, plan = filling.expression()
     if original.lpar:
         made = made.with_changes(lpar=[*original.lpar, *made.lpar], rpar=[*made.rpar, *original.rpar])
-    for new in (made, parenthesized(made)):
+
+    def put(place: cst.CSTNode, new: cst.CSTNode) -> str | None:
         try:
-            swapped = swap_node(seen.tree, seen.places, original, new)
+            swapped = swap_node(seen.tree, seen.places, place, new)
         except cst.CSTValidationError:  # `if(x):` needs a space without the parentheses
-            continue
+            return None
         text = seen.module_with(swapped)
-        if _means(text, module, {old: [plan]}, filling):
-            if _lost_comments(seen, swapped):
-                raise CannotRewrite("a comment inside the expression would be lost.")
+        if not _means(text, module, {old: [plan]}, filling):
+            return None
+        if _lost_comments(seen, swapped):
+            raise CannotRewrite("a comment inside the expression would be lost.")
+        return text
+
+    for new in (made, parenthesized(made)):
+        if (text := put(original, new)) is not None:
+            if is_too_long(text, module):
+                line = module.line(module.location(old).line)
+                margin = line[: len(line) - len(line.lstrip())]
+                layouts = wrapped(seen.places, seen.tree, original, made, margin)
+                shorter = (put(*layout) for layout in layouts)
+                return next((found for found in shorter if found and not is_too_long(found, module)), text)
             return text
     raise CannotRewrite(f"{module.path}:{module.location(old).line} cannot take this expression.")
 
