@@ -6,7 +6,7 @@ import ast
 import difflib
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -96,12 +96,12 @@ class Site:
             return None
         return Rewrite(edits)
 
-    def replace_each(self, olds: Sequence[ast.expr], template: str, /) -> Rewrite | None:
-        """One rewrite that puts `template`, `{old}` standing for the expression, in place of each, also on one line.
+    def replace_each(self, changes: Sequence[tuple[ast.expr, str, Mapping[str, ast.expr]]]) -> Rewrite | None:
+        """One rewrite of several expressions, each by a template and its parts (see `replace`), also on one line.
 
-        None where one of them cannot take it, or holds another.
+        None where one of them cannot be rewritten, or holds another.
         """
-        rewrites = [self.replace(old, template, old=old) for old in olds]
+        rewrites = [self.replace(old, template, **parts) for old, template, parts in changes]
         text = self.module.text
         return self.together(*(one and Rewrite(tuple(narrowed(text, edit) for edit in one.edits)) for one in rewrites))
 

@@ -42,13 +42,8 @@ class NumpyNumberInModule(Rule):
         while place is not None:
             owner = next((one for one in place.module.parents(place.node) if isinstance(one, ast.ClassDef)), None)
             found = list(_numbers(place, owner)) if owner is not None else []
-            rewrites = [
-                place.replace_each(olds, template)
-                for template in ("int({old})", "{old}.item()")
-                if (olds := [one for one, put in found if put == template])
-            ]
-            if rewrites:
-                return site.together(*rewrites)
+            if found:
+                return place.replace_each([(old, template, {"old": old}) for old, template in found])
             place = place.around
         return None
 
