@@ -14,6 +14,12 @@ _CONVERSIONS = frozenset({"int", "float", "bool", "complex", "range", "operator.
 _COMPARISONS = frozenset({"torch.equal", "torch.allclose", "torch.is_nonzero"})
 """Functions of torch that return a Python bool."""
 _MATH = frozenset(name for name in dir(math) if not name.startswith("_"))
+_MADE = frozenset("arange zeros ones empty full rand randn eye".split())
+"""Functions of torch whose first arguments, that of `full` alone, are sizes."""
+_RESIZED = frozenset("view reshape expand repeat narrow split new_zeros new_ones new_empty roll".split())
+"""Methods of a tensor whose arguments are sizes and the like."""
+_SIZE_NAMES = frozenset({"size", "start", "end", "step", "n", "m"})
+_SIZED = _MADE | _RESIZED
 _NAMES = frozenset(
     {*_METHODS, "int", "float", "bool", "complex", "range", "index", "equal", "allclose", "is_nonzero", *_MATH}
 )
@@ -53,6 +59,9 @@ class ScalarRead(Rule):
                 if sure or (is_method and sure is not None) or (is_method and module.analysis.is_open(tensor)):
                     yield Site(module, node, sure=bool(sure))
 
+        for node in module.analysis.calls(_SIZED):
+            if any(module.analysis.tensor(size) for size in _sizes(module, node)):
+                yield Site(module, node, message="makes a shape of a number that it reads out of a tensor")
         for place in module.analysis.nodes(ast.Subscript):
             assert isinstance(place, ast.Subscript)
             bounds = [bound for bound in _bounds(place.slice) if module.analysis.tensor(bound)]
@@ -95,6 +104,45 @@ class ScalarRead(Rule):
             lines=(6,),
             calls=("f(torch.ones(2, 3), torch.tensor([1, 2]))", "f(torch.ones(2, 4), torch.tensor([1, 3]))"),
         ),
+        Finds(
+            source="""
+                import torch
+
+                def padded(x, length, value=0.0):
+                    return torch.cat([x, torch.full((length, 3), value)])
+
+                class Net(torch.nn.Module):
+                    def forward(self, x: torch.Tensor, lengths: torch.Tensor):
+                        y = padded(x, lengths.max())
+                        y = y.sum() + torch.zeros(2, lengths.max() + 1)
+                        y = y.sum() + torch.arange(end=lengths.max())
+                        y = y.sum() + x.repeat(lengths.max(), 1)
+                        return y.sum() + x.narrow(0, 0, lengths.min())
+
+                f = Net()
+            """,
+            lines=(4, 9, 10, 11, 12),
+            calls=(
+                "f(torch.ones(2, 3), torch.tensor([1, 2]))",
+                "f(torch.ones(3, 3), torch.tensor([2, 1]))",
+            ),
+        ),
+        Leaves(
+            source="""
+                import torch
+
+                def padded(x, length):
+                    return torch.cat([x, torch.full((length, 3), x.max())])
+
+                class Net(torch.nn.Module):
+                    def forward(self, x: torch.Tensor):
+                        n = x.size(0)
+                        return padded(x, n).repeat(n, 1).view(-1, 3) + torch.zeros(n * (n + n), 3)
+
+                f = Net()
+            """,
+            calls=("f(torch.ones(2, 3))",),
+        ),
         Leaves(
             source="""
                 import math
@@ -112,6 +160,20 @@ class ScalarRead(Rule):
             calls=("f(torch.ones(3), [1])",),
         ),
     )
+
+
+def _sizes(module: Module, node: ast.Call) -> Iterator[ast.expr]:
+    """What a call takes for sizes, those in tuples and lists one by one."""
+    assert isinstance(node.func, ast.Name | ast.Attribute)
+    owner, _, name = module.analysis.meaning(node.func).rpartition(".")
+    if owner == "torch" and name in _MADE:
+        sizes = [*node.args[: 1 if name == "full" else None], *(k.value for k in node.keywords if k.arg in _SIZE_NAMES)]
+    elif isinstance(node.func, ast.Attribute) and node.func.attr in _RESIZED and owner != "torch":
+        sizes = node.args if module.analysis.tensor(node.func.value, optional=True) else []
+    else:
+        return
+    for size in sizes:
+        yield from size.elts if isinstance(size, ast.Tuple | ast.List) else [size]
 
 
 def _bounds(index: ast.expr) -> Iterator[ast.expr]:

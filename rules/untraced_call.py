@@ -27,8 +27,13 @@ _CALLS = frozenset(
     """.split()
 )
 """Calls that ended the graph in torch 2.13 wherever they stood."""
+_DRAWN = {
+    "numpy.random.uniform": 3, "numpy.random.normal": 3, "numpy.random.randint": 3, "numpy.random.choice": 2,
+    "numpy.random.random": 1, "numpy.random.random_sample": 1, "numpy.random.rand": 1, "numpy.random.randn": 1,
+}  # fmt: skip
+"""Draws of NumPy that give one number where they have fewer arguments; arrays are traced."""
 _NAMES = frozenset({"print", "copy", "deepcopy", "warn", "warn_explicit", *LOG_METHODS, *LOG_QUESTIONS,
-                    *(name.rpartition(".")[2] for name in _CALLS)})  # fmt: skip
+                    *(name.rpartition(".")[2] for name in (*_CALLS, *_DRAWN))})  # fmt: skip
 _MARKS = ("print", "warn", "log", "time", "os.", "open", "random", "json", "torch.", "sys.", "gc.", "copy", "input",
           "inspect", "hashlib", "uuid", "pickle", "subprocess", "traceback", "importlib", "breakpoint")  # fmt: skip
 
@@ -56,7 +61,9 @@ class UntracedCall(Rule):
     code, name = "GF300", "untraced-call"
     title = "calls what Dynamo does not trace"
     safety = Safety.UNSAFE
-    names = frozenset({"GB0007", "GB0059", "GB0156", "GB0291", "GB4198", "GB4841", "GB0208", "GB0363", "GB6215"})
+    names = frozenset(
+        {"GB0007", "GB0059", "GB0156", "GB0291", "GB4198", "GB4841", "GB0208", "GB0363", "GB6215", "GB0033"}
+    )
     marks = _MARKS
 
     def find(self, module: Module) -> Iterator[Site]:
@@ -89,6 +96,23 @@ class UntracedCall(Rule):
             lines=(11, 12, 13, 14, 16),
             calls=("f(torch.ones(3), ['a'])", "f(torch.ones(4), ['a'])"),
         ),
+        Finds(
+            source="""
+                import numpy as np
+                import torch
+
+                class Net(torch.nn.Module):
+                    def forward(self, x: torch.Tensor):
+                        for _ in range(2):
+                            x = x + torch.from_numpy(np.random.rand(3))
+                            x = x + torch.from_numpy(np.random.uniform(0, 1, size=3))
+                        return x * np.random.uniform(0, 1)
+
+                f = Net()
+            """,
+            lines=(9,),
+            calls=("f(torch.ones(3))", "f(torch.ones(1))"),
+        ),
         Leaves(
             source="""
                 import copy
@@ -119,6 +143,8 @@ def _untraced(module: Module, node: ast.Call) -> str | None:
         return f"calls {meaning}, which Dynamo does not trace"
     if meaning in ("copy.deepcopy", "copy.copy") and node.args and module.analysis.tensor(node.args[0], optional=True):
         return "copies a tensor by the copy module"
+    if len(node.args) < _DRAWN.get(meaning, 0) and all(one.arg != "size" for one in node.keywords):
+        return f"draws a single number by {meaning}"
     if meaning == "print" or meaning in ("warnings.warn", "warnings.warn_explicit"):
         return "writes output"
     if isinstance(node.func, ast.Attribute) and is_logger(node.func.value):

@@ -163,6 +163,10 @@ def test_long_sums_end() -> None:
         ("@torch.compile(mode='x')\ndef f():\n    def g():\n        mark\n", True),
         ("def f():\n    mark\n", False),
         ("mark\n", False),
+        ("def d(f):\n    def g(*a):\n        mark\n    return g\n@torch.compile\n@d\ndef h():\n    pass\n", True),
+        ("def d(f):\n    def g(*a):\n        mark\n    return g\n@d\n@torch.compile\ndef h():\n    pass\n", False),
+        ("def d(f):\n    mark\n    return f\n@torch.compile\n@d\ndef h():\n    pass\n", False),
+        ("class A(nn.Module):\n    def forward(self):\n        f()\n@torch.jit.script\ndef f():\n    mark\n", True),
     ],
 )
 def test_compiled_regions(source: str, expected: bool) -> None:
@@ -170,3 +174,45 @@ def test_compiled_regions(source: str, expected: bool) -> None:
     mark = next(node for node in ast.walk(module.tree) if isinstance(node, ast.Name) and node.id == "mark")
     function = module.analysis.function(mark)
     assert (function is not None and module.analysis.reached.of(function) is Reach.COMPILED) is expected
+
+
+@pytest.mark.parametrize(
+    ("definition", "call", "expected"),
+    [
+        ("def g(n): ", "g(x.sum())", True),
+        ("def g(a, *, n=None): ", "g(1, n=x.sum())", False),
+        ("def g(n): ", "g(x.size(0))", None),
+        ("def g(n): ", "g(other)", None),
+        ("def g(n): ", "g(*x)", None),
+        ("def g(n): ", "g(x.sum()); g(other)", True),
+        ("def g(n): ", "g(x.sum()); g(3)", None),
+        ("def g(n=3): ", "g()", None),
+        ("def g(n: int): ", "g(x.sum())", True),
+        ("def g(n: torch.Tensor): ", "g(x.size(0))", False),
+        ("def g(n: torch.Tensor): ", "g(other)", True),
+    ],
+)
+def test_parameters_are_what_the_calls_pass(definition: str, call: str, expected: bool | None) -> None:
+    source = f"import torch\n{definition}return n\ndef f(x: torch.Tensor, other): {call}\n"
+    module = Module("m.py", source)
+    (function,) = (node for node in module.tree.body if isinstance(node, ast.FunctionDef) and node.name == "g")
+    assert isinstance(function.body[0], ast.Return)
+    assert function.body[0].value is not None
+    assert module.analysis.tensor(function.body[0].value) is expected
+
+
+def test_a_static_method_takes_no_self() -> None:
+    source = """
+        import torch
+        class Net(torch.nn.Module):
+            def forward(self, x: torch.Tensor):
+                return self.a(x.sum(), 1) + self.b(x.sum(), 1)
+            @staticmethod
+            def a(n, m): return n, m
+            def b(self, n, m): return n, m
+    """
+    module = Module("m.py", textwrap.dedent(source))
+    returned = [node.value for node in ast.walk(module.tree) if isinstance(node, ast.Return)][1:]
+    for pair in returned:
+        assert isinstance(pair, ast.Tuple)
+        assert [module.analysis.tensor(one) for one in pair.elts] == [True, None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graphfix.model import Certainty, Finding
-from graphfix.source.reach import Reach
+from graphfix.source.reach import WITHIN, Reach
 from graphfix.source.suppress import Suppression
 
 
@@ -78,7 +78,8 @@ class Callees:
             called = {name for one in caller.functions if (caller.path, one.name) in compiled for name in one.foreign}
             for name in called:
                 for path, function in _defined(name, caller.path, self._modules):
-                    if all(one.name != function for one in self._scans[path].functions):
+                    known = self._scans[path].functions
+                    if all(one.name != function and not one.name.startswith(f"{function}.") for one in known):
                         wanted.setdefault(path, set()).add(function)
         return wanted
 
@@ -87,10 +88,16 @@ def _compiled(scans: Sequence[FileScan]) -> set[tuple[str, str]]:
     """The functions, by path and name, that compiled code runs."""
     modules = {_module(scan.path): scan.path for scan in scans if scan.functions}
     functions = {(scan.path, one.name): one for scan in scans for one in scan.functions}
+    within: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for path, name in functions:
+        if (cut := name.rfind(WITHIN)) > 0:
+            within.setdefault((path, name[:cut] + WITHIN), []).append((path, name))
     todo = [key for key, one in functions.items() if one.reach is Reach.COMPILED]
     found = set[tuple[str, str]]()
     while todo:
         key = todo.pop()
+        if key in within:
+            todo += within[key]
         if key in found or key not in functions:
             continue
         found.add(key)

@@ -14,7 +14,7 @@ from graphfix.model import Certainty, Finding
 from graphfix.rule import Rule, Site
 from graphfix.scan.link import Callees, FileScan, FunctionFacts, linked
 from graphfix.source.module import Module, guilty_part
-from graphfix.source.reach import may_compile
+from graphfix.source.reach import WITHIN, may_compile
 from graphfix.source.suppress import suppressions
 from graphfix.source.text import decode
 
@@ -189,7 +189,7 @@ def _may_compile(text: str) -> bool:
 
 def _defines(text: str, names: Iterable[str]) -> bool:
     """Whether a text may define one of these functions."""
-    return any(f"def {name.rpartition('.')[2]}" in text for name in names)
+    return any(f"def {name.removesuffix(WITHIN).rpartition('.')[2]}" in text for name in names)
 
 
 def _may_find(rule: Rule, text: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphfix.source import torch_api as api
 from graphfix.source.annotations import annotated
+from graphfix.source.callers import Callers, argument
 from graphfix.source.flow import EACH, ENTER, Definition, Environment, Flow
 from graphfix.source.members import Members
 from graphfix.source.narrow import IS_NONE, IS_OTHER, IS_SOME, IS_TENSOR
@@ -37,6 +38,7 @@ class Inference:
     def __init__(self, flow: Flow, outline: Outline) -> None:
         self._flow, self._outline = flow, outline
         self._members = Members(flow, outline)
+        self._callers = Callers(flow, outline)
         self._known: dict[object, Value] = {}
         self._open: set[object] = set()
         self._cut = False
@@ -129,12 +131,35 @@ class Inference:
         if arg in (arguments.vararg, arguments.kwarg):
             return UNKNOWN
         default = _default(arguments, arg)
-        value = annotated(arg.annotation, lambda node: self._meaning(node, {})) if arg.annotation else UNKNOWN
-        if arg.annotation is None:
+        if arg.annotation is not None:
+            value = self._promised(annotated(arg.annotation, lambda node: self._meaning(node, {})), function, arg)
+        else:
             value = self._unannotated(function, arg, default)
         if isinstance(default, ast.Constant) and default.value is None:
             return joined((value, NONE)) if value.kind is not Kind.UNKNOWN else UNKNOWN
         return value
+
+    def _promised(self, value: Value, function: Function, arg: ast.arg) -> Value:
+        """What an annotation says, where the calls in this module do not tell otherwise."""
+        if value.kind not in (Kind.TENSOR, Kind.PLAIN, Kind.SIZE) or not self._callers.of(function):
+            return value
+        passed = self._passed(function, arg)
+        if value.kind is Kind.TENSOR:
+            return value.unsure if passed.kind is Kind.PLAIN else value
+        return passed if passed.kind in (Kind.TENSOR, Kind.TENSORS) and passed.sure else value
+
+    def _passed(self, function: Function, arg: ast.arg) -> Value:
+        """What the calls in this module pass for a parameter; of calls that do not show it, one that does decides."""
+        default = _default(function.node.args, arg)
+        values = []
+        for call, bound in self._callers.of(function):
+            given = argument(call, function, arg, bound) or default
+            env = self._flow.environment(call) if given is not default else {}
+            value = self._of(given, env) if given is not None and env is not None else UNKNOWN
+            values.append(value if not (given is default and value.kind is Kind.PLAIN) else NOTHING)
+        known = joined(value for value in values if value.kind is not Kind.UNKNOWN)
+        is_all = all(value.kind is not Kind.UNKNOWN for value in values)
+        return known if is_all or known.kind is Kind.TENSOR else UNKNOWN
 
     def _unannotated(self, function: Function, arg: ast.arg, default: ast.expr | None) -> Value:
         if default is not None and not (isinstance(default, ast.Constant) and default.value is None):
@@ -144,6 +169,9 @@ class Inference:
             return UNKNOWN
         if self._members.used_as_tensor(function, arg.arg, is_input):
             return TENSOR
+        passed = self._passed(function, arg) if self._callers.of(function) else UNKNOWN
+        if passed.kind in (Kind.TENSOR, Kind.TENSORS):
+            return passed
         return TENSOR.unsure if is_input else UNKNOWN
 
     def _name(self, node: ast.Name, env: Environment) -> Value:

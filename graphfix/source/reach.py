@@ -14,13 +14,17 @@ from graphfix.source.outline import Class, Function, Outline
 
 _NOTHING = frozenset[str]()
 _NEVER = frozenset({
-    "torch.compiler.disable", "torch._dynamo.disable", "torch.jit.script", "torch.jit.ignore", "torch.jit.unused",
+    "torch.compiler.disable", "torch._dynamo.disable", "torch.jit.ignore", "torch.jit.unused",
     "torch.jit.export", "torch.library.custom_op", "torch.library.register_fake", "torch.compiler.allow_in_graph",
     "torch._dynamo.allow_in_graph", "torch.compiler.assume_constant_result", "torch._dynamo.nonstrict_trace",
     "overload", "typing.overload", "numba.jit", "numba.njit", "triton.jit", "abstractmethod", "abc.abstractmethod",
 })  # fmt: skip
 """Decorators of functions that Dynamo does not trace."""
 _NO_MODULES = frozenset({"torch.autograd.Function", "torch.utils.data.Dataset", "abc.ABC", "enum.Enum", "object"})
+
+
+WITHIN = ".<locals>"
+"""After a function's name: the functions within it."""
 
 
 def may_compile(text: str) -> bool:
@@ -59,7 +63,7 @@ class Reached:
         self._modules: dict[Class, bool] = {}
         self._calls: dict[Function, tuple[list[Function], set[str]]] = {}
         self._decorators: dict[Function, frozenset[str]] = {}
-        named = (function for function in outline.all if function.name in entries) if entries else ()
+        named = [one for one in outline.all if one.name in entries or _within(one) in entries] if entries else ()
         self.compiled = self._follow([*self._roots(), *named])
 
     def of(self, function: Function) -> Reach:
@@ -84,6 +88,11 @@ class Reached:
 
     def _called(self, function: Function) -> tuple[list[Function], set[str]]:
         local, foreign = list(function.inner.values()), set[str]()
+        for around in self._around(function):
+            if isinstance(around, Function):
+                local += around.inner.values()
+            else:
+                foreign.add(f"{around}{WITHIN}")
         for node in self._nodes(function, ast.Call):
             assert isinstance(node, ast.Call)
             target = self._target(function, node.func)
@@ -92,6 +101,19 @@ class Reached:
             elif target and not target.startswith("torch."):
                 foreign.add(target)
         return local, foreign
+
+    def _around(self, function: Function) -> Iterator[Function | str]:
+        """The decorators whose inner functions run where the function is called in compiled code: those of this module,
+        and the qualified names of others."""
+        for decorator in reversed(function.node.decorator_list):
+            named = decorator.func if isinstance(decorator, ast.Call) else decorator
+            meaning = self._inference.meaning(named)
+            if meaning == "torch.compile":
+                return  # those above it are not compiled
+            if isinstance(named, ast.Name) and (found := self._outline.functions.get(named.id)) is not None:
+                yield found
+            elif "." in meaning and not meaning.startswith(("torch.", "functools.", "typing.")):
+                yield meaning
 
     def _nodes(self, function: Function, kind: type[ast.AST]) -> list[ast.AST]:
         walked = self._flow.of(function)
@@ -209,6 +231,10 @@ class Reached:
             return True
         arguments = (*function.node.args.args, *function.node.args.kwonlyargs)
         return any(arg.annotation is not None and _names_tensor(arg.annotation) for arg in arguments)
+
+
+def _within(function: Function) -> str:
+    return f"{function.outer.name}{WITHIN}" if function.outer is not None else ""
 
 
 def _may_be_module(name: str) -> bool:
