@@ -61,6 +61,8 @@ class Reader:
         if isinstance(target, ast.Tuple):
             return self._unpacked(node, target, value, arm)
         if isinstance(target, ast.Name) and self._is_own(target.id, arm):
+            if _is_for_logs(target.id, arm):
+                return [] if self._compiled else [Log(self.build.slot([node]))]
             return [Plain(self.build.slot([node]))]
         if self._compiled and isinstance(target, ast.Attribute) and _is_conversion_of(target, value):
             return [Plain(self.build.slot([node]))]
@@ -130,13 +132,18 @@ class Reader:
             old = f"getattr({owner}, {attribute}{default})"
             key = f"{ast.unparse(call.args[0])}[{ast.unparse(call.args[1])}]"
             return Put(key, f"setattr({owner}, {attribute}, @)", value, old)
-        if isinstance(call.func, ast.Attribute) and call.func.attr in _IN_PLACE and is_pure(call.func.value):
-            owner = self.build.slot(call.func.value)
-            value = self._in_place(call, owner, call.func.attr)
-            return Put(ast.unparse(call.func.value), f"{owner}.copy_(@)", value, owner)
-        raise Unknown
+        found = _in_place_on(call)
+        if found is None or not is_pure(found):
+            raise Unknown
+        owner = self.build.slot(found)
+        return Put(ast.unparse(found), f"{owner}.copy_(@)", self._in_place(call, owner), owner)
 
-    def _in_place(self, call: ast.Call, owner: str, method: str) -> str:
+    def _in_place(self, call: ast.Call, owner: str) -> str:
+        """What `owner` holds after a chain of methods in place."""
+        assert isinstance(call.func, ast.Attribute)
+        method, whole = call.func.attr, owner
+        if isinstance(call.func.value, ast.Call):
+            owner = self._in_place(call.func.value, owner)
         if any(isinstance(arg, ast.Starred) for arg in call.args):
             raise Unknown
         given = [self._value(arg) for arg in call.args]
@@ -144,9 +151,9 @@ class Reader:
         if method == "copy_" and len(given) == 1:
             return given[0]
         if method == "zero_":
-            return f"{{torch}}.zeros_like({owner})"
+            return f"{{torch}}.zeros_like({whole})"
         if method == "fill_" and len(given) == 1:
-            return given[0]
+            return given[0] if whole == owner else f"{{torch}}.full_like({whole}, {given[0]})"
         return f"{owner}.{method[:-1]}({', '.join(given)})"
 
     def _buffer(self, call: ast.Call, owner: ast.expr) -> Put:
@@ -168,7 +175,8 @@ class Reader:
                 return [Plain(self.build.slot([node]))]
             body, orelse = (tuple(self.items(part, arm)) for part in (node.body, node.orelse))
             return [Nested(self.build.slot(node.test), body, orelse)]
-        if any(isinstance(part, ast.NamedExpr) for part in ast.walk(node.test)):
+        names = [part.target.id for part in ast.walk(node.test) if isinstance(part, ast.NamedExpr)]
+        if not all(self._is_own(name, [node]) for name in names):
             raise Unknown
         return self.branch(node, decision)
 
@@ -185,7 +193,7 @@ class Reader:
         """What items do that choose by the condition `name`, and before them what gives it that name, where it is
         used more than once."""
         settled = self._is_settled(tensor)
-        if settled or used(name, items) == 1:
+        if settled or (used(name, items) == 1 and (len(items) == 1 or ":=" not in self.build.text(tensor))):
             self.build.names.discard(name)
             return [], [_inlined(one, name, tensor) for one in items]
         return [Plain(f"{name} = {tensor}")], items
@@ -205,6 +213,22 @@ class Reader:
             if isinstance(part, ast.Name) and part.id == name and part not in own:
                 return False
         return not is_live_behind(self.module, self._branch, self._inside, name)
+
+
+def _is_for_logs(name: str, arm: Sequence[ast.stmt]) -> bool:
+    """Whether only log calls of an arm read a name."""
+    reads = [(node, part) for node in arm for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == name]
+    readers = [node for node, part in reads if isinstance(part.ctx, ast.Load)]
+    return bool(readers) and all(is_log_statement(node) or is_guarded_log(node) for node in readers)
+
+
+def _in_place_on(call: ast.expr) -> ast.expr | None:
+    """What a chain of methods in place changes: `x` of `x.mul_(2).add_(1)`."""
+    while isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _IN_PLACE:
+        call = call.func.value
+        if not isinstance(call, ast.Call):
+            return call
+    return None
 
 
 def _is_conversion_of(target: ast.expr, value: ast.expr) -> bool:

@@ -69,20 +69,20 @@ class Build:
     def put(
         self, site: Site, old: ast.AST | Sequence[ast.stmt], template: str, branch: ast.expr | None = None
     ) -> Rewrite | None:
-        """The rewrite; `branch` is the condition of the `if` statement whose ways are to be witnessed."""
+        """The rewrite; `branch` is the condition of the branch whose ways are to be witnessed."""
         made = site.replace(old, template, **self.parts)
         if made is None or branch is None:
             return made
         return replace(made, branch=self.module.location(branch))
 
-    def put_value(self, site: Site, old: ast.expr, text: str) -> Rewrite | None:
+    def put_value(self, site: Site, old: ast.expr, text: str, branch: ast.expr | None = None) -> Rewrite | None:
         """The rewrite of an expression; of its statement, where a comment stands in the expression."""
-        made = self.put(site, old, text)
+        made = self.put(site, old, text, branch)
         holder = next(self.module.parents(old), None)
         if made is None and isinstance(holder, ast.Return):
-            return self.put(site, holder, self.wrapped(f"return {text}"))
+            return self.put(site, holder, self.wrapped(f"return {text}"), branch)
         if made is None and isinstance(holder, ast.Assign) and len(holder.targets) == 1:
-            return self.put(site, holder, self.wrapped(f"{self.slot(holder.targets[0])} = {text}"))
+            return self.put(site, holder, self.wrapped(f"{self.slot(holder.targets[0])} = {text}"), branch)
         return made
 
     def wrapped(self, statement: str) -> str:

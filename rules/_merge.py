@@ -62,6 +62,7 @@ def _alone(build: Build, condition: str, item: Item, holds: bool) -> Item:
 def statements(build: Build, items: Sequence[Item]) -> str:
     """The template's lines."""
     lines: list[str] = []
+    logged = ""
     for item in items:
         if isinstance(item, Put):
             lines += build.wrapped(item.form.replace("@", item.value)).splitlines()
@@ -70,11 +71,13 @@ def statements(build: Build, items: Sequence[Item]) -> str:
             if item.orelse:
                 lines += ["else:", *_indented(statements(build, item.orelse))]
         elif isinstance(item, Log) and item.asked:
-            lines += [f"if not {{torch}}.compiler.is_compiling() and {item.asked}:", f"    {item.text}"]
+            head = f"if not {{torch}}.compiler.is_compiling() and {item.asked}:"
+            lines += [f"    {item.text}"] if logged == item.asked else [head, f"    {item.text}"]
         elif isinstance(item, Guard):
             lines += build.wrapped(f"{{torch}}._assert_async({item.holds}, {item.message})").splitlines()
         else:
             lines += item.text.splitlines()
+        logged = item.asked if isinstance(item, Log) else ""
     return "\n".join(lines)
 
 

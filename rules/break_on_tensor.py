@@ -270,7 +270,9 @@ class _Loop:
         """A jump: its own statements, and from then on nothing more happens."""
         build = self._build
         decision = decide(build, node.test)
-        if decision is None or any(isinstance(part, ast.NamedExpr) for part in ast.walk(node.test)):
+        bound = [part.target.id for part in ast.walk(node.test) if isinstance(part, ast.NamedExpr)]
+        inside = set(ast.walk(self._loop))
+        if decision is None or any(is_live_behind(build.module, self._loop, inside, name) for name in bound):
             raise Unknown
         own = self._reader.items(node.body[:-1], self._loop.body)
         found: list[Item] = []

@@ -41,7 +41,7 @@ class TensorTernary(Rule):
             return None
         build = Build(site.module, site.node)
         try:
-            return build.put_value(site, choice, _text(build, choice))
+            return build.put_value(site, choice, _text(build, choice), choice.test)
         except Unknown:
             return None
 

@@ -12,9 +12,9 @@ import inspect
 import linecache
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import CellType, CodeType, FrameType, FunctionType, TracebackType
+from types import CellType, CodeType, FrameType, FunctionType, MappingProxyType, TracebackType
 from typing import Any
 
 import torch
@@ -89,7 +89,7 @@ def _copied(arguments: Any) -> Any:
     return tree_map(copied, arguments)
 
 
-def rewritten(code: CodeType, text: str, path: str) -> CodeType | None:
+def rewritten(code: CodeType, text: str | ast.Module, path: str) -> CodeType | None:
     """The code of the same function in the patched text of its file; None where it cannot be told."""
     found = [
         one for one in _codes(compile(text, path, "exec", dont_inherit=True)) if one.co_qualname == code.co_qualname
@@ -105,30 +105,37 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def probe(
-    calls: Sequence[Call], path: str, first_line: int, branch: dict[str, list[int]] | None, text: str, device: str
+    calls: Sequence[Call], path: str, first_line: int, branch: dict[str, Any] | None, text: str, device: str
 ) -> dict[str, Any]:
     """What the mutated inputs showed, as plain data.
 
-    `branch` holds the lines of the condition (`test`) and of the arm taken when it is true (`body`); None where the
-    fix rewrites no branch. Returns `arms`
-    (which ways were taken: true, false), `difference` (the first between the two versions, None where there is
+    `branch` holds the lines of the condition (`test`) and of the arm taken when it is true (`body`), or where the
+    condition of a conditional expression stands (`asked`) in the text (`source`); None where the fix has no branch.
+    Returns `arms` (which ways were taken: true, false), `called` (those that the calls themselves took, where a
+    condition is asked), `difference` (the first between the two versions, None where there is
     none), `failures` (errors that the original raises itself, by way) and `tried`.
     """
     report: dict[str, Any] = {"arms": [False, False], "difference": None, "failures": [None, None], "tried": 0}
+    report["called"] = None
     compiled = [0, 0]
     start = time.monotonic()
     for case in record(calls, path, first_line):
         new = rewritten(case.code, text, path)
         if new is None or new.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
             continue
+        if branch is not None and "asked" in branch:
+            report["called"] = _either(report["called"], _asked(case, branch, case.arguments))
         for name, arguments in mutations(case.arguments):
             if time.monotonic() - start > SECONDS or report["difference"]:
                 return report
             report["tried"] += 1
             with trace_arcs(True) as arcs:
                 was = _run(_function(case, case.code), arguments, case)
-            ways = _ways(arcs.get(path, set()), branch)
-            report["arms"] = [a or b for a, b in zip(report["arms"], ways, strict=True)]
+            if branch is not None and "asked" in branch:
+                ways = _asked(case, branch, arguments)
+            else:
+                ways = _ways(arcs.get(path, set()), branch)
+            report["arms"] = _either(report["arms"], ways)
             now = _run(_function(case, new), arguments, case)
             found = _eager_difference(was, now)
             if found is None and was["latent"] is not None:
@@ -142,6 +149,47 @@ def probe(
             if found is not None:
                 report["difference"] = f"with {name}, {found}"
     return report
+
+
+def _either(one: list[bool] | None, other: list[bool]) -> list[bool]:
+    return other if one is None else [a or b for a, b in zip(one, other, strict=True)]
+
+
+def _asked(case: Recorded, branch: dict[str, Any], arguments: Any) -> list[bool]:
+    """Which values a condition had while the original ran: true, false."""
+    ways = [False, False]
+
+    def ask(value: Any) -> Any:
+        with contextlib.suppress(Exception):  # where it has no truth, the original fails by itself
+            ways[0 if value else 1] = True
+        return value
+
+    tree = ast.parse(branch["source"])
+    _Asks(tuple(branch["asked"])).visit(tree)
+    code = rewritten(case.code, ast.fix_missing_locations(tree), case.code.co_filename)
+    if code is not None:
+        _run(_function(case, code, {_ASK: ask}), arguments, case)
+    return ways
+
+
+_ASK = "__graphfix_ask__"
+
+
+class _Asks(ast.NodeTransformer):
+    """Hands the expression at a place to a function before its truth is asked for."""
+
+    def __init__(self, place: tuple[int, ...]) -> None:
+        self._place = place
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node, ast.expr):
+            return node
+        place = (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+        if place != self._place:
+            return node
+        asked = ast.Call(func=ast.Name(id=_ASK, ctx=ast.Load()), args=[node], keywords=[])
+        return ast.copy_location(asked, node)
 
 
 def _eager_difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
@@ -164,8 +212,8 @@ def _compiled_difference(
     return found and f"compiled: {found}"
 
 
-def _function(case: Recorded, code: CodeType) -> FunctionType:
-    names = {**case.names, "torch": case.names.get("torch", torch)}
+def _function(case: Recorded, code: CodeType, more: Mapping[str, Any] = MappingProxyType({})) -> FunctionType:
+    names = {**case.names, "torch": case.names.get("torch", torch), **more}
     cells = tuple(CellType(case.cells[name]) if name in case.cells else CellType() for name in code.co_freevars)
     return FunctionType(code, names, code.co_name, None, cells)
 

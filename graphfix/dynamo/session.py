@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from graphfix.dynamo import attempt, capture, cuda, load, planning, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
 from graphfix.dynamo.assume import held
+from graphfix.dynamo.caches import without_early_caches
 from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
 from graphfix.dynamo.discover import resuming_everywhere
@@ -228,6 +229,7 @@ class Session:
         for event in signals.recompiles():
             self._emit(event)
         if eager is not None:
+            without_early_caches(eager, results)
             self._judge_compiled(eager, results, strict=backend in ("eager", "aot_eager"))
         return True
 

@@ -38,11 +38,12 @@ class Witness:
 def arm_of(branch: Location, sources: Sources, arcs: Arcs) -> Arm:
     """The branch whose condition stands at `branch`, with (taken, not taken) as the run showed them.
 
-    An arm whose lines cannot be told apart (all on one line) counts as not reached.
+    An arm whose lines cannot be told apart (all on one line) counts as not reached, as do both values of a conditional
+    expression, of which `witness` knows more.
     """
     pairs = arcs.get(branch.path, set())
     found = _branch_at(branch, sources)
-    if found is None:
+    if found is None or not isinstance(found[1], ast.If):
         return Arm(branch.path, branch.line, (False, False))
     test, body = (range(first, last + 1) for first, last in _lines(found[1]).values())
     after = {to for start, to in pairs if start in test and to not in test}
@@ -63,7 +64,7 @@ def witness(
     place = {
         "path": path,
         "first_line": min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)]),
-        "branch": _lines(found[1]) if found else None,
+        "branch": _place(*found) if found else None,
         "text": after.module(path).text,
     }
     seen = observe([make_job(target, options, overlay=before.patched, probe=place)], options, tell)
@@ -71,6 +72,8 @@ def witness(
         return Witness(arm)
     if arm is None or found is None:
         return Witness(arm, showed["difference"])
+    called = showed["called"] or arm.reached
+    arm = replace(arm, reached=tuple(a or b for a, b in zip(arm.reached, called, strict=True)))
     new = tuple(now and not was for was, now in zip(arm.reached, showed["arms"], strict=True))
     reached = tuple(a or b for a, b in zip(arm.reached, new, strict=True))
     failures = tuple(failure if way else None for failure, way in zip(showed["failures"], new, strict=True))
@@ -93,6 +96,14 @@ def _stands_in(edit: Edit, function: ast.FunctionDef | ast.AsyncFunctionDef, mod
     return edit.path == module.path and function.lineno < line <= (function.end_lineno or line)
 
 
+def _place(module: Module, node: ast.If | ast.IfExp) -> dict[str, Any]:
+    """What tells the ways of a branch apart: the lines that follow an `if`, the values of another condition."""
+    if isinstance(node, ast.If):
+        return _lines(node)
+    test = node.test
+    return {"asked": [test.lineno, test.col_offset, test.end_lineno, test.end_col_offset], "source": module.text}
+
+
 def _lines(node: ast.If) -> dict[str, list[int]]:
     """First and last line of the condition, and of the arm taken when it is true."""
     return {
@@ -101,10 +112,11 @@ def _lines(node: ast.If) -> dict[str, list[int]]:
     }
 
 
-def _branch_at(branch: Location, sources: Sources) -> tuple[Module, ast.If] | None:
+def _branch_at(branch: Location, sources: Sources) -> tuple[Module, ast.If | ast.IfExp] | None:
     try:
         module = sources.module(branch.path)
         nodes = ast.walk(module.tree)
     except SourceError:
         return None
-    return next(((module, n) for n in nodes if isinstance(n, ast.If) and module.location(n.test) == branch), None)
+    branches = (node for node in nodes if isinstance(node, ast.If | ast.IfExp))
+    return next(((module, node) for node in branches if module.location(node.test) == branch), None)

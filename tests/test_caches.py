@@ -1,0 +1,42 @@
+"""A cache that compiled code fills earlier than eager code is no difference; other state is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphfix.dynamo.caches import without_early_caches
+from graphfix.dynamo.compare import compare, snapshot
+
+
+def states(*attributes: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"state": {"attributes": snapshot(one)}} for one in attributes]
+
+
+def differs(eager: list[dict[str, Any]], compiled: list[dict[str, Any]]) -> bool:
+    without_early_caches(eager, compiled)
+    return compare(eager, compiled, exact=False).difference is not None
+
+
+def test_a_cache_filled_one_call_early_is_no_difference() -> None:
+    assert not differs(states({"a": 1}, {"a": 1, "long": 2.0}), states({"a": 1, "long": 2.0}, {"a": 1, "long": 2.0}))
+
+
+def test_the_order_in_which_caches_are_filled_is_no_difference() -> None:
+    eager = states({"a": 1}, {"a": 1, "b": 3, "long": 2.0})
+    assert not differs(eager, states({"a": 1, "long": 2.0}, {"a": 1, "long": 2.0, "b": 3}))
+
+
+def test_an_attribute_that_eager_never_sets_is_a_difference() -> None:
+    assert differs(states({"a": 1}, {"a": 1}), states({"a": 1, "long": 2.0}, {"a": 1, "long": 2.0}))
+
+
+def test_a_cache_filled_with_another_value_is_a_difference() -> None:
+    assert differs(states({"a": 1}, {"a": 1, "long": 2.0}), states({"a": 1, "long": 3.0}, {"a": 1, "long": 3.0}))
+
+
+def test_a_cache_that_changes_later_is_a_difference() -> None:
+    assert differs(states({}, {"long": 2.0}), states({"long": 2.0}, {"long": 4.0}))
+
+
+def test_an_attribute_that_compiled_code_lacks_is_a_difference() -> None:
+    assert differs(states({"long": 2.0}), states({}))
