@@ -17,7 +17,7 @@ def both_ways(module: Module, old: ast.AST, template: str, parts: Mapping[str, P
     Raises CannotRewrite where one way binds a name that code outside reads and the other does not bind.
     """
     if isinstance(old, ast.expr):
-        text = f"({template.strip()}) if {{torch}}.compiler.is_compiling() else {{original}}"
+        text = f"{_closed(template.strip())} if {{torch}}.compiler.is_compiling() else {{original}}"
         return text, {**parts, "original": old}
     assert isinstance(old, ast.stmt)
     differing = (_bound_by(template, parts) ^ _bound([old])) & _read_outside(module, old)
@@ -25,6 +25,12 @@ def both_ways(module: Module, old: ast.AST, template: str, parts: Mapping[str, P
         raise CannotRewrite(f"{module.path}:{old.lineno} binds {min(differing)} in one form only.")
     otherwise, original = _otherwise(module, old)
     return f"if {{torch}}.compiler.is_compiling():\n{_indented(template)}{otherwise}", {**parts, **original}
+
+
+def _closed(template: str) -> str:
+    """The template of an expression, in parentheses where it could not stand before an `if` without."""
+    plain = ast.parse(re.sub(r"\{\w+\}", "_", template), mode="eval").body
+    return f"({template})" if isinstance(plain, ast.IfExp | ast.Lambda | ast.NamedExpr | ast.Tuple) else template
 
 
 def _otherwise(module: Module, old: ast.stmt) -> tuple[str, dict[str, Part]]:

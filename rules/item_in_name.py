@@ -1,0 +1,151 @@
+"""GF106: `scale = t.item()`, used in computations later; a helper that returns such a number."""
+
+from __future__ import annotations
+
+from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+
+from ._numbers import Numbers, aliased, guarded
+from ._reads import is_number, number_around, read_at
+from ._uses import may_be_tensor, use_of
+
+
+class ItemInName(Rule):
+    """What it does:
+        Keeps a tensor in a local name, or returns it from a helper, where a number read out of it only goes on into
+        computations, stores, calls and messages.
+
+    Why it breaks the graph:
+        `.item()`, `int()`, `float()` and `bool()` ask for a value that exists only at run time, so Dynamo ends the
+        graph (GB0124), and on a GPU the host waits for the device.
+
+    Example:
+        scale = 127.0 / x.abs().max().item()
+        return (x * scale).round()
+
+        scale = 127.0 / x.abs().max().detach()
+        return (x * scale).round()
+
+    Safety:
+        Proven. Python computes with numbers of double precision, tensors with their own: where eager differs in the
+        last bit, the dual form keeps it. A tensor that changes in place in the same function is copied.
+    """
+
+    code, name = "GF106", "item-in-name"
+    title = "keep the tensor, not the number read out of it"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0124", "GB0033"})
+    dual = True
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        module = site.module
+        read = read_at(module, site.node)
+        if read is None:
+            return None
+        whole = number_around(module, read.node)
+        known = (read.node,)
+        if use_of(module, whole) not in ("name", "return") or not is_number(module, whole, known):
+            return None
+        if not may_be_tensor(module, whole, known):
+            return None
+        numbers = Numbers(module, (site.node,))
+        template = numbers.template(whole)
+        if aliased(site, read):
+            template = f"({template}).clone()" if whole is not read.node else f"{template}.clone()"
+        return guarded(site, numbers, site.replace(whole, template, **numbers.parts))
+
+    cases = (
+        Rewrites(
+            before="""
+                def f(x):
+                    # one scale for all
+                    scale = 127.0 * x.abs().max().item()
+                    return (x * scale).round(), x - scale
+            """,
+            after="""
+                def f(x):
+                    # one scale for all
+                    scale = 127.0 * x.abs().max().detach()
+                    return (x * scale).round(), x - scale
+            """,
+            calls=("f(torch.arange(4.0))", "f(torch.tensor([[-7.0, 3.5]]))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                class Normalize(torch.nn.Module):
+                    def peak(self, wave: torch.Tensor) -> float:
+                        return wave.detach().cpu().abs().amax().item()
+
+                    @torch.no_grad()
+                    def forward(self, wave):
+                        return wave / self.peak(wave=wave)
+
+                f = Normalize()
+            """,
+            after="""
+                import torch
+
+                class Normalize(torch.nn.Module):
+                    def peak(self, wave: torch.Tensor) -> float:
+                        return wave.detach().cpu().abs().amax()
+
+                    @torch.no_grad()
+                    def forward(self, wave):
+                        return wave / self.peak(wave=wave)
+
+                f = Normalize()
+            """,
+            calls=("f(torch.arange(4.0))", "f(torch.tensor([[-7.0, 3.5]]))"),
+        ),
+        Rewrites(
+            before="""
+                def f(x, steps):
+                    steps = steps.clone()
+                    if (done := int(steps)) is not None:
+                        steps += 1
+                    return x * done, steps
+            """,
+            after="""
+                def f(x, steps):
+                    steps = steps.clone()
+                    if (done := steps.reshape(()).long().clone()) is not None:
+                        steps += 1
+                    return x * done, steps
+            """,
+            calls=("f(torch.ones(3), torch.tensor(2))", "f(torch.ones(4), torch.tensor([3]))"),
+        ),
+        Rewrites(
+            before="""
+                def f(x, low, high):
+                    a, b = low.item(), high.item()
+                    width = b - a
+                    return (x - a) * width
+            """,
+            after="""
+                def f(x, low, high):
+                    a, b = low.detach().reshape(()), high.detach().reshape(())
+                    width = b - a
+                    return (x - a) * width
+            """,
+            calls=("f(torch.ones(3), torch.tensor(0.5), torch.tensor([2.0]))",),
+        ),
+        Leaves(
+            source="""
+                def f(x, n):
+                    count = int(n)
+                    return x.repeat(count) * count
+            """,
+            calls=("f(torch.ones(3), torch.tensor(2))",),
+        ),
+        Leaves(
+            source="""
+                def f(x, n):
+                    last = n.item() - 1
+                    if last > 3:
+                        x = x + 1
+                    return x * last
+            """,
+            calls=("f(torch.ones(3), torch.tensor(2))",),
+        ),
+    )
