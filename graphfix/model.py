@@ -291,6 +291,23 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class Replays:
+    """What several rounds of all calls showed under a mode of torch.compile: with CUDA graphs, three replays.
+
+    `difference` is the first one from eager in any round, `failure` what a compiled call raised there. `skips` and
+    `syncs` count places: regions without a CUDA graph, and lines where the host waits for the device.
+    """
+
+    mode: str
+    rounds: int
+    max_abs_diff: float | None
+    difference: str | None
+    failure: str | None
+    skips: int
+    syncs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgement of one target by the four conditions, in a fresh process.
 
@@ -314,6 +331,7 @@ class Verdict:
     new_breaks: tuple[str, ...] = ()
     inherited: bool = False
     error: str | None = None
+    replays: Replays | None = None
 
     @property
     def ok(self) -> bool:

@@ -100,7 +100,7 @@ TARGET_FIELDS = [
     "notes",
 ]
 VERDICT_FIELDS = ["before", "after", "eager_identical", "compiled_max_abs_diff", "arms"]
-BESIDE_THEM = ["backend", "device", "within_tolerance", "new_breaks", "verdict", "verdict_error"]
+BESIDE_THEM = ["backend", "device", "within_tolerance", "new_breaks", "replays", "verdict", "verdict_error"]
 
 
 def read(report: Report) -> Any:

@@ -218,13 +218,20 @@ def verify(
     device: DeviceOption = None,
     backend: Backend = None,
     overlay: Annotated[Path | None, typer.Option(help="Judge the fixes of an overlay.", show_default=False)] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Run round after round with this mode of torch.compile. Default: reduce-overhead on CUDA, else none.",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Recompile targets and judge them: no break, a graph, eager unchanged, compiled like eager. Writes nothing."""
     from graphfix.commands.verify import verify
 
     found = _settings(device=device, timeout=timeout, backend=backend)
-    raise typer.Exit(finish(verify(targets, found, overlay), format.value, output))
+    raise typer.Exit(finish(verify(targets, found, overlay, mode), format.value, output))
 
 
 @app.command()

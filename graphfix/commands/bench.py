@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from graphfix.commands.modes import check_mode
 from graphfix.errors import UsageError
 from graphfix.measured import Bench, TargetTiming
 from graphfix.model import Target
@@ -17,8 +18,6 @@ from graphfix.prove.turns import Arm
 from graphfix.prove.verify import default_backend
 from graphfix.scan import targets
 from graphfix.settings import Settings
-
-MODES = ("default", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class Request:
 def bench(where: Sequence[str], settings: Settings, request: Request) -> Bench:
     """Time every arm of every target. Raises TargetError or UsageError where there is nothing to run."""
     for mode in request.modes:
-        if mode not in MODES:
-            raise UsageError(f"{mode!r} is no mode of torch.compile; choose one of: {', '.join(MODES)}.")
+        check_mode(mode)
     chosen = targets.only_targets(where, settings.config)
     backend = settings.backend or default_backend()
     fixed = overlay.load(request.overlay) if request.overlay else {}

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from graphfix.commands.bench import MODES
-from graphfix.errors import UsageError
+from graphfix.commands.modes import check_mode
 from graphfix.measured import Plans
 from graphfix.progress import Progress
 from graphfix.prove import overlay
@@ -28,8 +27,7 @@ def make_plans(
 
     Raises TargetError or UsageError where there is nothing to run.
     """
-    if mode is not None and mode not in MODES:
-        raise UsageError(f"{mode!r} is no mode of torch.compile; choose one of: {', '.join(MODES)}.")
+    check_mode(mode)
     chosen = targets.only_targets(where, settings.config)
     sources = overlay.load(overlay_folder) if overlay_folder else {}
     wanted = Wanted(mode or "reduce-overhead", rounds, nested)

@@ -51,6 +51,11 @@ def is_torch_broken() -> bool:
     return False
 
 
+def is_out_of_memory(text: str) -> bool:
+    """Whether an error's text is torch's for a lack of memory, on a GPU or on the CPU."""
+    return any(words in text for words in ("OutOfMemoryError", "out of memory", "can't allocate memory"))
+
+
 def _compiled_code(error: BaseException) -> CodeType | None:
     """The function that Dynamo was compiling when it failed (a local of `_compile`, seen on torch 2.13)."""
     trace, found = error.__traceback__, None

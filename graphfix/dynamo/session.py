@@ -13,14 +13,14 @@ import torch
 import torch._dynamo
 from torch.utils._pytree import tree_leaves
 
-from graphfix.dynamo import attempt, capture, cuda, load, planning, signals, timing
+from graphfix.dynamo import attempt, capture, cuda, load, planning, replays, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
 from graphfix.dynamo.assume import held
 from graphfix.dynamo.caches import without_early_caches
 from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
 from graphfix.dynamo.discover import resuming_everywhere
-from graphfix.dynamo.failures import compiler_failure, is_torch_broken, short
+from graphfix.dynamo.failures import compiler_failure, is_out_of_memory, is_torch_broken, short
 from graphfix.dynamo.probe import probe
 from graphfix.dynamo.record import record_calls
 from graphfix.model import HIDDEN, Call
@@ -71,6 +71,8 @@ class Session:
                 return
         if job["signals"] and self._device == "cuda":
             self._watch_device()
+        if job["replay"] and (job["replay"]["everywhere"] or self._device == "cuda"):
+            self._replay(job["replay"]["backend"], job["replay"]["mode"])
         if job["probe"]:
             calls = self._warm_calls(raising=False)
             self._enter("trying other inputs")
@@ -88,6 +90,14 @@ class Session:
         if job["discover"] and self._skipped:
             self._emit({"event": "scanned"})  # how the rest ends does not matter to what was seen so far
             self._discover(most=max(LEAST_DISCOVERY, 2 * (time.monotonic() - start)))
+
+    def _replay(self, backend: str, mode: str) -> None:
+        def build() -> list[Call]:
+            calls = self._warm_calls(raising=False)
+            self._enter(f"running round after round with {mode}")
+            return calls
+
+        replays.replay(build, backend, mode, self._device, self._emit)
 
     def _plan(self, step: str, **more: Any) -> None:
         calls = self._warm_calls(raising=True)
@@ -240,6 +250,8 @@ class Session:
             difference = difference or (found.difference and f"call {number}: {found.difference}")
             if found.max_abs_diff is not None:
                 gap = max(gap or 0.0, found.max_abs_diff)
+            if is_out_of_memory(expected["exception"] or ""):
+                difference = f"call {number}: memory is too small: {short(expected['exception'])}"
             if actual["exception"] and not expected["exception"]:
                 difference = f"call {number}: compiled raised {short(actual['exception'])}"
             words = _difference_beside(expected, actual) if strict else None

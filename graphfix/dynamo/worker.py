@@ -8,8 +8,9 @@ A job is one JSON object:
 line followed which while eager ran · `probe`: a function, a branch in it and the file's patched text, to run
 on mutated inputs (see `graphfix.dynamo.probe`), or null · `assume`: conditions as [file, line, text], each asked
 whenever its line runs in eager · `time`: an arm to time (see `graphfix.dynamo.timing`), or null · `plan`: a search for
-regions to compile, or a try of some (see `graphfix.dynamo.planning`), or null · `environment`: variables to set before
-torch is imported.
+regions to compile, or a try of some (see `graphfix.dynamo.planning`), or null · `replay`: a backend and a mode to
+run all calls with round after round (on CUDA, or `everywhere`), or null · `environment`: variables to set before torch
+is imported.
 """
 
 from __future__ import annotations

@@ -6,14 +6,14 @@ import difflib
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from graphfix.errors import SourceError
-from graphfix.model import Arm, Counts, Status, Target, Verdict
+from graphfix.model import Arm, Counts, Replays, Status, Target, Verdict
 from graphfix.scan.dynamic import Options, Progress, make_job, observe
 from graphfix.scan.observation import Observation
 from graphfix.scan.placed import Placed
@@ -23,6 +23,12 @@ Tell = Callable[[str], None]
 
 _DISABLED = frozenset({"GB0098", "GB0099"})
 """Ids of calls to what `torch.compiler.disable` took out."""
+
+REPLAY_MODE = "reduce-overhead"
+"""Inductor with CUDA graphs."""
+
+IN_GRAPH = "(in the compiled graph)"
+"""Ends the text of a wait that compiled code itself makes (see graphfix.dynamo.cuda)."""
 
 STEP_BACKEND = "aot_eager"
 """Judges single fixes: it traces as Inductor does and needs no compiler. The last verdict is the user's backend's."""
@@ -60,9 +66,18 @@ def reference(target: Target, options: Options, tell: Tell, compile: Sequence[st
 
 
 def run_patched(
-    target: Target, sources: Sources, against: Reference, backend: str, options: Options, tell: Tell
+    target: Target,
+    sources: Sources,
+    against: Reference,
+    backend: str,
+    options: Options,
+    tell: Tell,
+    replay: Mapping[str, object] | None = None,
 ) -> Observation:
-    """Run the target on patched sources in a fresh process: explain, eager against the reference, compiled."""
+    """Run the target on patched sources in a fresh process: explain, eager against the reference, compiled.
+
+    `replay` asks for rounds of compiled calls after that, see graphfix.dynamo.replays.
+    """
     job = make_job(
         target,
         options,
@@ -72,6 +87,7 @@ def run_patched(
         against=str(against.results),
         compile=[backend],
         trace=True,
+        replay=replay,
     )
     return observe([job], options, tell)
 
@@ -95,6 +111,9 @@ def verdict(
     if error is None and after.graphs == 0:
         error = "no graph was captured, so nothing is compiled"
     error = error or _recompiled_more(before, after) or _differs_beside(before, after)
+    replays = _replays(after)
+    if error is None and replays is not None:
+        error = _replay_failure(replays, after, bool(sites))
     return Verdict(
         target=target.name,
         before=_counts(before, Sources(), options),
@@ -108,7 +127,40 @@ def verdict(
         device=after.facts["versions"]["device"] if "versions" in after.facts else "unknown",
         new_breaks=tuple(map(_describe, new)),
         error=error,
+        replays=replays,
     )
+
+
+def _replays(after: Observation) -> Replays | None:
+    found = after.facts.get("replays")
+    if found is None:
+        return None
+    return Replays(
+        mode=found["mode"],
+        rounds=found["rounds"],
+        max_abs_diff=found["max_abs_diff"],
+        difference=found["difference"],
+        failure=found["failure"],
+        skips=len(set(after.cudagraph_skips)),
+        syncs=len(set(after.syncs)),
+    )
+
+
+def _replay_failure(replays: Replays, after: Observation, broken: bool) -> str | None:
+    """What goes wrong when the compiled code runs again and again. Where breaks remain, the host waits there."""
+    if replays.failure or replays.difference:
+        return f"under {replays.mode}, {replays.failure or replays.difference}"
+    if after.cudagraph_skips:
+        skip = after.cudagraph_skips[0]
+        return f"a region runs without a CUDA graph: {skip.reason}{_at(skip.path, skip.line)}"
+    inside = [sync for sync in after.syncs if not broken or sync.op.endswith(IN_GRAPH)]
+    if inside:
+        return f"the host waits for the device inside the region: {inside[0].op}{_at(inside[0].path, inside[0].line)}"
+    return None
+
+
+def _at(path: str | None, line: int | None) -> str:
+    return f" (at {path}:{line})" if path else ""
 
 
 def _recompiled_more(before: Observation, after: Observation) -> str | None:
@@ -215,12 +267,17 @@ def _describe(site: Placed) -> str:
 
 
 def judge(
-    target: Target, patched: Sources, backend: str, options: Options, progress: Progress
+    target: Target, patched: Sources, backend: str, options: Options, progress: Progress, mode: str | None = None
 ) -> tuple[Observation, Verdict]:
-    """Judge the target on `patched` sources (none: the files as they are) against the files, in fresh processes."""
+    """Judge the target on `patched` sources (none: the files as they are) against the files, in fresh processes.
+
+    With a `mode`, or on CUDA under Inductor with reduce-overhead, compiled code must hold for several rounds as well.
+    """
     tell = partial(progress, target.name)
+    replay = {"backend": backend, "mode": mode or REPLAY_MODE, "everywhere": mode is not None}
+    wanted = replay if mode is not None or backend == "inductor" else None
     with reference(target, options, tell) as original:
         after = original.observation
         if after.status is Status.OK:
-            after = run_patched(target, patched, original, backend, options, tell)
+            after = run_patched(target, patched, original, backend, options, tell, wanted)
         return after, verdict(target, original.observation, after, patched, backend, options)

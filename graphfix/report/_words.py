@@ -120,6 +120,8 @@ def verdict_facts(verdict: Verdict) -> str:
         "eager identical" if verdict.eager_identical else "eager differs",
         f"{_difference(verdict)} ({verdict.backend}, {verdict.device})",
     ]
+    if (replays := verdict.replays) is not None and not replays.failure:
+        facts.append(f"{replays.rounds} rounds of {replays.mode} within {replays.max_abs_diff or 0:.2g}")
     if verdict.arms:
         facts.append(_arms(verdict))
     return ", ".join(facts)

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from graphfix.model import Arm, Counts, Finding, Fix, FixRecord, Report, TargetReport, Verdict
+from graphfix.model import Arm, Counts, Finding, Fix, FixRecord, Replays, Report, TargetReport, Verdict
 
 SCHEMA = 1
 
@@ -128,7 +128,12 @@ def _verdict(verdict: Verdict | None) -> dict[str, Any]:
         "new_breaks": verdict and list(verdict.new_breaks),
         "backend": verdict and verdict.backend,
         "device": verdict and verdict.device,
+        "replays": verdict and verdict.replays and _replays(verdict.replays),
     }
+
+
+def _replays(replays: Replays) -> dict[str, Any]:
+    return asdict(replays) | {"max_abs_diff": _finite(replays.max_abs_diff)}
 
 
 def _counts(counts: Counts) -> dict[str, int]:

@@ -92,6 +92,7 @@ def make_job(target: Target, options: Options, **steps: Any) -> dict[str, Any]:
         "assume": (),
         "time": None,
         "plan": None,
+        "replay": None,
         "environment": {},
     }
     return {"module": module, "path": path, "name": name, "device": options.device, **off, **steps}

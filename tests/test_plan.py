@@ -1,0 +1,157 @@
+"""`graphfix plan`: the methods that a target really runs, which of them to compile, and the proof of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run, report
+
+pytestmark = pytest.mark.torch
+
+MODEL = """
+import graphfix, os, torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(64))
+
+    def forward(self, x):
+        for _ in range(6):
+            x = torch.sin(x) * torch.cos(x) + torch.tanh(x) * 0.5
+        return x + x @ self.weight
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([Block() for _ in range(4)])
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Flow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = Net()
+        self.last = Block()
+
+    def solve(self, x):
+        for _ in range(5):
+            x = 0.1 * self.net.forward(x)
+        return x
+
+    def inference(self, x):
+        x = self.solve(x)
+        if x.sum().item() > 1e9:
+            raise ValueError("too large")
+        return self.last(x)
+
+
+def flow():
+    model = Flow().eval().requires_grad_(False)
+    for count in (300, 400):
+        yield graphfix.Call(model.inference, torch.randn(count, 64))
+"""
+
+
+def test_the_loop_body_is_planned_and_proven(graphfix: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text(MODEL)
+    done = graphfix("plan", "t.py::flow", "--device", "cpu", "--rounds", "3", "--format", "json")
+    (row,) = report(done)["targets"]
+    assert row["status"] == "ok", row["error"]
+    seen = {one["name"]: one for one in row["candidates"]}
+    assert not seen["model.inference"]["whole"]
+    assert "loop over model.net (5 runs) would be unrolled" in seen["model.inference"]["reason"]
+    assert seen["model.net"]["whole"]
+    assert seen["model.net"]["calls"] == 5
+    assert 0.5 < seen["model.net"]["share"] <= 1
+    first = row["plan"]["code"]
+    assert "model.net.blocks[0]" in first[0], "the block of which there are four is compiled once"
+    # `forward` is called by name, so that a module's own compile() would change nothing.
+    assert first[1] == 'model.net.forward = torch.compile(model.net.forward, mode="reduce-overhead")'
+    assert row["plan"]["imports"] == ["import torch"]
+    assert row["plan"]["names"]["model"] == "the Flow of Flow.inference"
+    assert row["proven"], row
+    assert row["difference"] is None
+    region = row["plan"]["regions"][0]
+    assert region["first"] > region["compiled"]
+    assert row["compiled"] < row["eager"]
+
+
+LOOP = "        for block in self.blocks:\n            x = block(x)\n"
+BREAK = "            if x.sum().item() > 1e9:\n                x = -x\n"
+
+
+def test_repeated_blocks_are_planned_where_what_holds_them_breaks(graphfix: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text(MODEL.replace(LOOP, LOOP + BREAK))
+    look = _looked(tmp_path)
+    names = [region["name"] for region in look["regions"]]
+    assert names[0] == "Block ×4 in model.net.blocks"
+    assert look["regions"][0]["code"]["default"] == [
+        "for module in model.net.blocks.modules():",
+        '    if type(module).__name__ == "Block":',
+        "        module.compile()",
+    ]
+
+
+def test_what_is_to_be_avoided_is_cut_around(tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text(MODEL)
+    names = [region["name"] for region in _looked(tmp_path, avoid=["model.net"])["regions"]]
+    assert names[0] == "Block ×4 in model.net.blocks"
+
+
+def test_a_region_that_kills_the_compiler_is_cut_around(graphfix: Run, tmp_path: Path) -> None:
+    crashing = MODEL.replace(
+        "        for block in self.blocks:\n",
+        "        if torch.compiler.is_compiling():\n            die()\n        for block in self.blocks:\n",
+    )
+    crashing += "\n\n@torch.compiler.assume_constant_result\ndef die():\n    os.abort()\n"
+    (tmp_path / "t.py").write_text(crashing)
+    done = graphfix("plan", "t.py::flow", "--device", "cpu", "--rounds", "3", "--no-nested", "--mode", "default")
+    assert "model.net is cut around: the worker process was killed by SIGABRT" in done.stdout, done.stderr
+    assert "Block ×4 in model.net.blocks" in done.stdout
+    assert done.returncode in (0, 1)
+
+
+def test_a_function_that_is_no_method_can_be_a_region(tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text(
+        MODEL + "\n\nnet = Net().eval().requires_grad_(False)\n\n\ndef whole(x):\n    return net(x) + 1\n\n\n"
+        "def flow():\n    return graphfix.Call(whole, torch.randn(30, 64))\n"
+    )
+    (region,) = _looked(tmp_path)["regions"]
+    assert region["code"]["default"] == ["whole = torch.compile(whole)"]
+
+
+def test_inference_mode_stays_outside_of_the_region(tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text(
+        MODEL.replace(
+            "    def forward(self, x):\n        for block",
+            "    @torch.inference_mode()\n    def forward(self, x):\n        for block",
+        )
+    )
+    region = _looked(tmp_path)["regions"][0]
+    assert region["code"]["default"] == [
+        "model.net.forward = torch.inference_mode()(torch.compile("
+        "inspect.unwrap(type(model.net).forward).__get__(model.net)))"
+    ]
+
+
+def _looked(folder: Path, avoid: list[str] | None = None) -> dict:
+    """What the first step of a plan finds, in a worker of its own."""
+    from graphfix.model import Target
+    from graphfix.scan.dynamic import Options, make_job, observe
+
+    step = {"step": "look", "avoid": avoid or [], "modes": ["default"]}
+    options = Options((), device="cpu")
+    job = make_job(Target(f"{folder / 't.py'}::flow", "flow"), options, plan=step)
+    seen = observe([job], options, lambda text: None)
+    assert seen.error is None
+    return dict(json.loads(json.dumps(seen.facts["regions"])))
