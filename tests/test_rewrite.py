@@ -215,7 +215,7 @@ def test_a_run_of_statements_is_replaced_as_one() -> None:
     )
 
 
-MIDDLE = "some_quite_long_name_of_a_function(with_an_argument, and_one=1)"
+MIDDLE = "some_quite_long_name_of_a_function(with_an_argument, and_b=1)"
 LONG = "some_quite_long_name_of_a_function(with_an_argument, and_another_argument=1, and_still_another=2)"
 CHOICE = "short(x) if {torch}.compiler.is_compiling() else {original}"
 
@@ -225,7 +225,8 @@ CHOICE = "short(x) if {torch}.compiler.is_compiling() else {original}"
     [
         pytest.param(
             f"    for a in zip({MIDDLE}):\n        pass\n",
-            f"    for a in zip(\n        short(x) if torch.compiler.is_compiling() else {MIDDLE}\n    ):\n        pass\n",
+            "    for a in zip(\n"
+            f"        short(x) if torch.compiler.is_compiling() else {MIDDLE}\n    ):\n        pass\n",
             id="the only argument of a call",
         ),
         pytest.param(
