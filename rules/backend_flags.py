@@ -56,9 +56,10 @@ class BackendFlags(Rule):
                         return torch.nn.functional.avg_pool1d(y, 2) + 1
             """,
             after="""
+                import contextlib
+
                 import torch
                 import torch.backends.cudnn as cudnn
-                import contextlib
 
                 def f(x):
                     y = x.sin()

@@ -112,9 +112,10 @@ class JitCall(Rule):
                         return sum(done)
             """,
             after="""
+                import contextlib
+
                 import torch as t
                 from torch.jit import fork, wait
-                import contextlib
 
                 def f(x, *, parts: int = 2):
                     ahead = [t.relu(one) if t.compiler.is_compiling() else fork(t.relu, one) for one in x.chunk(parts)]

@@ -62,9 +62,10 @@ class NumpyOnNumbers(Rule):
                     return x.reshape(rows, -1) * 2
             """,
             after="""
+                import math
+
                 import numpy as np
                 import torch
-                import math
 
                 def f(x):
                     rows = int(math.prod(x.shape[:2]))  # all of them
@@ -123,9 +124,10 @@ class NumpyOnNumbers(Rule):
                     return y * scale
             """,
             after="""
+                import math
+
                 import numpy as np
                 import torch
-                import math
 
                 def f(x, parts: list[int], scale: float = 1.0):
                     if math.isnan(scale):
