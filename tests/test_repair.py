@@ -13,6 +13,7 @@ from conftest import ROOT
 
 from graphfix.apply.repair import Policy, Repair
 from graphfix.model import FixStatus, Target
+from graphfix.registry import all_rules
 from graphfix.rule import Rewrite, Rule, Safety, Site
 from graphfix.scan.dynamic import Options
 
@@ -60,11 +61,11 @@ class DualWhere(Where):
     dual = True
 
 
-def repaired(tmp_path: Path, function: str, calls: str, rule: Rule) -> tuple[Repair, str]:
+def repaired(tmp_path: Path, function: str, calls: str, *rules: Rule) -> tuple[Repair, str]:
     """The finished repair of one target, and the new text of its file."""
     path = tmp_path / "model.py"
     path.write_text(f"{HEAD}{function}\n\n@graphfix.target\ndef t():\n    yield from [{calls}]\n")
-    repair = Repair(Options([rule], device="cpu"), Policy((tmp_path,), "aot_eager"), lambda *_: None)
+    repair = Repair(Options(rules, device="cpu"), Policy((tmp_path,), "aot_eager"), lambda *_: None)
     repair.run([Target(f"{path}::t", "t")])
     return repair, repair.sources.module(str(path)).text
 
@@ -118,6 +119,36 @@ UNREACHED = """def f(x):
         y = x - 1
     return y + 1
 """
+
+
+HIDDEN_FAILURE = """weight = torch.nn.Parameter(torch.ones(4))
+
+@torch.inference_mode()
+def scaled(x):
+    for part in x.unbind():
+        print(end="")
+    return x.sin() * weight.unsqueeze(0)
+
+def f(x):
+    return scaled(x + 1).cos()
+"""
+
+
+def test_a_failure_that_a_fix_brings_out_is_repaired_with_it(tmp_path: Path) -> None:
+    """The loop runs in eager as long as it prints; without, the compiler meets inference mode and fails."""
+    rules = [rule for rule in all_rules() if rule.code in ("GF301", "GF501")]
+    calls = "graphfix.Call(f, torch.ones(2, 4))"
+    repair, text = repaired(tmp_path, HIDDEN_FAILURE, calls, *rules)
+    assert [kept.record.rule for kept in repair.kept] == ["GF301", "GF501"]
+    assert "@torch.no_grad()\ndef scaled" in text
+
+
+def test_a_fix_that_brings_out_a_failure_alone_is_rejected(tmp_path: Path) -> None:
+    rules = [rule for rule in all_rules() if rule.code == "GF301"]
+    repair, text = repaired(tmp_path, HIDDEN_FAILURE, "graphfix.Call(f, torch.ones(2, 4))", *rules)
+    assert not repair.kept
+    assert "inference tensor" in repair.dropped[0].reason
+    assert "is_compiling" not in text
 
 
 def test_an_unseen_way_takes_the_dual_form(tmp_path: Path) -> None:

@@ -166,9 +166,11 @@ def _at(path: str | None, line: int | None) -> str:
 def _recompiled_more(before: Observation, after: Observation) -> str | None:
     """A sentence where functions are compiled again more often than before, and more than once.
 
-    Where nothing was compiled before, each later call may be a new kind that is compiled once.
+    Where nothing was compiled before, each later call may be a new kind that is compiled once. Where the compiler
+    failed, there is nothing to compare with.
     """
-    if "compiled" not in before.facts or "compiled" not in after.facts:
+    failed = any(event["id"] is None and event["pass"] == "compile" for event in before.breaks)
+    if failed or "compiled" not in before.facts or "compiled" not in after.facts:
         return None
     was, now = len(before.recompiles), len(after.recompiles)
     allowed = max(was, 1) if before.graphs else int(after.facts["compiled"]["calls"]) - 1
