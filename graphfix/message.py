@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+OTHER_RANDOM_NUMBERS = "other random numbers were drawn"
+"""What is said where compiled code leaves the random generators in another state than eager code."""
+
 NESTED = "*** While handling this graph break, another graph break occurred: ***"
 
 CONSEQUENCES = frozenset({"GB7000", "GB0065", "GB0039", "GB0066", "GB0092", "GB1297", "GB8335"})

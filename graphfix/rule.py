@@ -173,6 +173,7 @@ class Rule:
     `repairs` holds the break ids that `rewrite` may repair, `failures` parts of what torch says where the compiler
     itself fails (a break without an id) that it may repair. A rule that only finds has none, and `names` instead the
     ids of the breaks that it finds; what it finds where another rule finds something, too, is left to that one.
+    `draws_less`: compiled code leaves out random numbers that eager code draws; only an unsafe rule may say so.
     `marks`: `find` is asked only where the text holds one of these; empty for everywhere. `anywhere`: what it finds
     counts in code that nothing compiles, too, as with a setting; such a rule has marks.
     """
@@ -188,6 +189,7 @@ class Rule:
     anywhere: ClassVar[bool] = False
     cases: ClassVar[tuple[Case, ...]]
     dual: ClassVar[bool] = False
+    draws_less: ClassVar[bool] = False
 
     @property
     def only_finds(self) -> bool:

@@ -10,14 +10,17 @@ from graphfix.source.module import Module
 
 from ._match import only_value
 
+_GENERATORS = ("numpy.random.", "random.")
+
 
 class TrainingDraw(Rule):
     """What it does:
-        Draws a random number of NumPy that only training looks at in training alone, where code is compiled. That
-        nothing else looks at it is read from the function: every use stands behind `self.training`.
+        Draws a random number of NumPy or Python that only training looks at in training alone, where code is
+        compiled. That nothing else looks at it is read from the function: every use stands behind `self.training`.
 
     Why it breaks the graph:
-        Dynamo takes the number for a tensor, whose value a condition or Python code cannot have (GB0033, GB0170).
+        Dynamo takes a number of NumPy for a tensor, whose value a condition or Python code cannot have (GB0033,
+        GB0170), and does not trace Python's generator (GB0007).
 
     Example:
         draw = np.random.uniform(0, 1)
@@ -26,14 +29,15 @@ class TrainingDraw(Rule):
         draw = np.random.uniform(0, 1) if self.training or not torch.compiler.is_compiling() else 0.0
 
     Safety:
-        Proven. Eager code draws as before. Compiled code drew from torch's generator instead of NumPy's already; in
-        evaluation it now draws nothing there, and training still breaks the graph.
+        Unsafe. Results are the same, and eager code draws as before. Compiled code draws nothing in evaluation, so
+        that the next number of that generator, wherever it is drawn, is another one than after eager code.
     """
 
     code, name = "GF504", "training-draw"
     title = "draw in training alone what only training needs"
-    safety = Safety.PROVEN
-    repairs = frozenset({"GB0033", "GB0170", "GB0124", "GB0059", "GB0109"})
+    safety = Safety.UNSAFE
+    draws_less = True
+    repairs = frozenset({"GB0007", "GB0033", "GB0170", "GB0124", "GB0059", "GB0109"})
 
     def rewrite(self, site: Site) -> Rewrite | None:
         for draw in _draws(site):
@@ -94,24 +98,24 @@ class TrainingDraw(Rule):
         ),
         Rewrites(
             before="""
-                from numpy.random import rand
+                from random import random
                 import torch as t
 
                 class Noisy(t.nn.Module):
                     def forward(self, x, p: float = 0.5):
-                        if rand() < p and self.training:
+                        if random() < p and self.training:
                             x = x + 1
                         return x.sin()
 
                 f = Noisy().eval()
             """,
             after="""
-                from numpy.random import rand
+                from random import random
                 import torch as t
 
                 class Noisy(t.nn.Module):
                     def forward(self, x, p: float = 0.5):
-                        if (rand() if self.training or not t.compiler.is_compiling() else 0.0) < p and self.training:
+                        if (random() if self.training or not t.compiler.is_compiling() else 0.0) < p and self.training:
                             x = x + 1
                         return x.sin()
 
@@ -186,7 +190,7 @@ def _draws(site: Site) -> Iterator[ast.Call]:
     for node in ast.walk(head):
         value = only_value(module, node) if isinstance(node, ast.Name) else node
         for one in ast.walk(value) if value is not None else ():
-            if isinstance(one, ast.Call) and module.analysis.meaning(one.func).startswith("numpy.random."):
+            if isinstance(one, ast.Call) and module.analysis.meaning(one.func).startswith(_GENERATORS):
                 yield one
 
 

@@ -263,9 +263,16 @@ class Repair:
         sources = self._with(trial)
         step = STEP_BACKEND if self._policy.backend != "eager" else "eager"
         after = run_patched(target, sources, original, step, self._options, self._tell(target))
-        found = verdict(target, original.observation, after, sources, step, self._options)
+        draws_less = self._draw_less(trial.rule)
+        found = verdict(target, original.observation, after, sources, step, self._options, draws_less=draws_less)
         before = state.sites(self.sources, self._options.rules)
         return after, objection(found, trial.site, before, after.sites(sources, self._options.rules), sources)
+
+    def _draw_less(self, *rules: Rule) -> bool:
+        """Whether a kept fix, or one of these rules, leaves out random numbers, as an unsafe rule may."""
+        kept = {kept.record.rule for kept in self.kept}
+        found = (*rules, *(rule for rule in self._options.rules if rule.code in kept))
+        return any(rule.draws_less and rule.safety is Safety.UNSAFE for rule in found)
 
     def _witness(self, target: Target, state: Observation, trial: Trial) -> Witness | None:
         """What mutated inputs show of the fix, None where it leaves eager as it is by construction."""
@@ -324,7 +331,8 @@ class Repair:
         before = original.observation
         after = self._run(target, self.sources, original)
         arms = [kept.arm for kept in self.kept if kept.arm and kept.target == target]
-        found = verdict(target, before, after, self.sources, self._policy.backend, self._options, arms)
+        draws_less = self._draw_less()
+        found = verdict(target, before, after, self.sources, self._policy.backend, self._options, arms, draws_less)
         report = replace(after.report(target, self.sources, self._options.rules), verdict=found)
         if found.ok:
             return report

@@ -23,6 +23,7 @@ from graphfix.dynamo.discover import resuming_everywhere
 from graphfix.dynamo.failures import compiler_failure, is_out_of_memory, is_torch_broken, short
 from graphfix.dynamo.probe import probe
 from graphfix.dynamo.record import record_calls
+from graphfix.message import OTHER_RANDOM_NUMBERS
 from graphfix.model import HIDDEN, Call
 
 Results = list[dict[str, Any]]
@@ -33,7 +34,7 @@ LEAST_DISCOVERY = 30.0
 
 _BESIDE = {
     "parameters": "the modules' parameters differ",
-    "rng": "other random numbers were drawn",
+    "rng": OTHER_RANDOM_NUMBERS,
     "modes": "torch is left in another mode",
     "aliases": "other tensors share memory",
 }

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from graphfix.errors import SourceError
+from graphfix.message import OTHER_RANDOM_NUMBERS
 from graphfix.model import Arm, Counts, Replays, Status, Target, Verdict
 from graphfix.scan.dynamic import Options, Progress, make_job, observe
 from graphfix.scan.observation import Observation
@@ -100,8 +101,12 @@ def verdict(
     backend: str,
     options: Options,
     arms: Sequence[Arm] = (),
+    draws_less: bool = False,
 ) -> Verdict:
-    """The four conditions, from the two runs. `new_breaks` are sites where `sources` differ from the files."""
+    """The four conditions, from the two runs. `new_breaks` are sites where `sources` differ from the files.
+
+    `draws_less`: an unsafe fix that the user allowed draws no random numbers where compiled code did.
+    """
     eager, compiled = after.facts.get("eager"), after.facts.get("compiled")
     differs = (eager and eager["difference"]) or (compiled and compiled["difference"])
     sites = after.sites(sources, options.rules)
@@ -110,7 +115,7 @@ def verdict(
     error = before.error or after.error or (differs and str(differs)) or None
     if error is None and after.graphs == 0:
         error = "no graph was captured, so nothing is compiled"
-    error = error or _recompiled_more(before, after) or _differs_beside(before, after)
+    error = error or _recompiled_more(before, after) or _differs_beside(before, after, draws_less)
     replays = _replays(after)
     if error is None and replays is not None:
         error = _replay_failure(replays, after, bool(sites))
@@ -177,9 +182,11 @@ def _recompiled_more(before: Observation, after: Observation) -> str | None:
     return f"recompiles rise from {was} to {now}" if now > allowed else None
 
 
-def _differs_beside(before: Observation, after: Observation) -> str | None:
+def _differs_beside(before: Observation, after: Observation, draws_less: bool) -> str | None:
     """What compiled code changes beside values, where the original's compiled code did not."""
     was, now = (seen.facts.get("compiled", {}).get("beside") for seen in (before, after))
+    if draws_less and str(now).endswith(OTHER_RANDOM_NUMBERS):
+        return None
     return str(now) if now and not was else None
 
 
