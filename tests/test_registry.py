@@ -114,3 +114,12 @@ def test_the_safest_rule_that_repairs_a_break_comes_first() -> None:
     order = ["exact", "proven", "unsafe"]
     assert safeties("GB0124") == sorted(safeties("GB0124"), key=order.index) != []
     assert safeties("GB9999") == []
+
+
+def test_a_compiler_failure_is_repaired_by_what_it_says() -> None:
+    def codes(text: str, id_: str | None = None) -> list[str]:
+        return [rule.code for rule in repairing(Break(id_, "", text, (), Location("a.py", 1), "f"), all_rules())]
+
+    assert codes("RuntimeError: Cannot set version_counter for inference tensor") == ["GF501"]
+    assert codes("RuntimeError: Cannot set version_counter for inference tensor", "GB9999") == []
+    assert codes("RuntimeError: out of memory") == []

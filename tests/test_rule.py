@@ -25,6 +25,16 @@ def test_together_gives_nothing_where_one_is_missing_or_two_overlap() -> None:
     assert Site.together(FIRST, Rewrite((Edit("b.py", 2, 5, "z"),))) is not None
 
 
+def test_several_expressions_of_one_line_are_rewritten_together() -> None:
+    module = Module("a.py", "y = layer(u * 2, u, name)  # all\n")
+    call = next(node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+    site = Site(module, call)
+    found = site.replace_each([(one, "int({old})", {"old": one}) for one in call.args[:2]])
+    assert found is not None
+    assert apply(module.text, found.edits) == "y = layer(int(u * 2), int(u), name)  # all\n"
+    assert site.replace_each([(call, "f({old})", {"old": call}), (call.args[1], "v", {})]) is None
+
+
 def test_what_goes_above_a_line_and_what_replaces_it_go_together() -> None:
     module = Module("a.py", "import torch\n\n\ndef f(x, n):\n    # why\n    y = x / n.item()  # here\n    return y\n")
     function = module.tree.body[1]
