@@ -239,6 +239,72 @@ class AssignmentInTensorBranch(Rule):
                 "f(torch.ones(4) * 3, torch.ones(4, dtype=torch.bool))",
             ),
         ),
+        Rewrites(
+            before="""
+                import logging
+
+                import torch
+                from torch import nn
+
+                _log = logging.getLogger(__name__)
+
+                class RunningMean(nn.Module):
+                    def __init__(self) -> None:
+                        super().__init__()
+                        self.register_buffer("mean", torch.zeros(2))
+                        self.register_buffer("ready", torch.tensor(False))
+
+                    def forward(self, v: torch.Tensor) -> torch.Tensor:
+                        batch = v.mean(0)
+                        if not self.ready:
+                            self.mean.copy_(batch)
+                            self.ready.fill_(True)
+                        else:
+                            self.mean.mul_(0.9).add_(batch, alpha=0.1)
+                        if (spread := v.std()) > 1:
+                            worst = v.abs().argmax().item()
+                            _log.debug("value %d of %s stands out", worst, self)
+                            _log.info("spread")
+                            half = spread / 2
+                            v = v * half
+                        return v - self.mean
+
+                def f(v):
+                    return RunningMean()(v)
+            """,
+            after="""
+                import logging
+
+                import torch
+                from torch import nn
+
+                _log = logging.getLogger(__name__)
+
+                class RunningMean(nn.Module):
+                    def __init__(self) -> None:
+                        super().__init__()
+                        self.register_buffer("mean", torch.zeros(2))
+                        self.register_buffer("ready", torch.tensor(False))
+
+                    def forward(self, v: torch.Tensor) -> torch.Tensor:
+                        batch = v.mean(0)
+                        condition = self.ready == 0
+                        self.mean.copy_(torch.where(condition, batch, self.mean.mul(0.9).add(batch, alpha=0.1)))
+                        self.ready.copy_(torch.where(condition, True, self.ready))
+                        condition_2 = (spread := v.std()) > 1
+                        if not torch.compiler.is_compiling() and condition_2:
+                            worst = v.abs().argmax().item()
+                            _log.debug("value %d of %s stands out", worst, self)
+                            _log.info("spread")
+                        half = spread / 2
+                        v = torch.where(condition_2, v * half, v)
+                        return v - self.mean
+
+                def f(v):
+                    return RunningMean()(v)
+            """,
+            calls=("f(torch.ones(2, 2))", "f(torch.arange(6.0).view(3, 2))"),
+        ),
         Leaves(
             source="""
                 import torch
