@@ -1,10 +1,10 @@
-"""A cache that compiled code fills earlier than eager code is no difference; other state is."""
+"""Caches that compiled code fills early and constants that a rewrite adds are no difference; other state is."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from graphfix.dynamo.caches import without_early_caches
+from graphfix.dynamo.caches import without_early_caches, without_new_constants
 from graphfix.dynamo.compare import compare, snapshot
 
 
@@ -40,3 +40,22 @@ def test_a_cache_that_changes_later_is_a_difference() -> None:
 
 def test_an_attribute_that_compiled_code_lacks_is_a_difference() -> None:
     assert differs(states({"long": 2.0}), states({}))
+
+
+def added(original: list[dict[str, Any]], patched: list[dict[str, Any]]) -> list[list[str]]:
+    return [[key.strip("[']") for key in state["attributes"]] for state in without_new_constants(original, patched)]
+
+
+def test_a_constant_that_a_rewrite_adds_is_left_out_and_the_record_stays() -> None:
+    patched = states({"a": 1, "width_number": 3}, {"a": 2, "width_number": 3})
+    assert added(states({"a": 1}, {"a": 2}), patched) == [["a"], ["a"]]
+    assert len(patched[0]["state"]["attributes"]) == 2
+
+
+def test_an_added_attribute_that_a_call_changes_or_sets_stays_in() -> None:
+    assert added(states({}, {}), states({"steps": 1}, {"steps": 2})) == [["steps"], ["steps"]]
+    assert added(states({}, {}), states({}, {"late": 2})) == [[], ["late"]]
+
+
+def test_an_attribute_that_the_original_has_stays_in() -> None:
+    assert added(states({"a": 1}), states({"a": 2})) == [["a"]]

@@ -1,4 +1,4 @@
-"""Tells caches that compiled code fills earlier than eager code from state that it should not have changed."""
+"""Tells state that a rewrite may add, and caches that compiled code fills early, from state that must not change."""
 
 from __future__ import annotations
 
@@ -26,3 +26,22 @@ def without_early_caches(eager: Sequence[dict[str, Any]], compiled: Sequence[dic
             value = now.pop(key)
             if key in was:  # compared there, but in one order
                 was[key], now[key] = was.pop(key), value
+
+
+def without_new_constants(
+    original: Sequence[dict[str, Any]], patched: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The patched code's states without the plain attributes that the original never has and that no call changes: such
+    as a number that a patched `__init__` keeps beside a buffer.
+    """
+    known = {key for record in original for key in record["state"]["attributes"]}
+    states = [record["state"] for record in patched]
+    added = set[str]()
+    for key in {key for state in states for key in state["attributes"]} - known:
+        values = [state["attributes"].get(key) for state in states]
+        if None not in values and all(compare(values[0], one, exact=True).difference is None for one in values):
+            added.add(key)
+    return [
+        {**state, "attributes": {key: one for key, one in state["attributes"].items() if key not in added}}
+        for state in states
+    ]

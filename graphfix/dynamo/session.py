@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from graphfix.dynamo import attempt, capture, cuda, load, planning, replays, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
 from graphfix.dynamo.assume import held
-from graphfix.dynamo.caches import without_early_caches
+from graphfix.dynamo.caches import without_early_caches, without_new_constants
 from graphfix.dynamo.collector import Collector
 from graphfix.dynamo.compare import compare
 from graphfix.dynamo.discover import resuming_everywhere
@@ -209,9 +209,10 @@ class Session:
 
     def _judge_eager(self, before: Results, after: Results) -> None:
         difference = None if len(before) == len(after) else f"{len(after)} calls, were {len(before)}"
+        states = without_new_constants(before, after)
         for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
             found = compare(old["result"], new["result"], exact=True).difference
-            state = compare(old["state"], new["state"], exact=True).difference
+            state = compare(old["state"], states[number - 1], exact=True).difference
             found = found or (state and f"state: {state}") or _beside(old, new)
             difference = difference or (found and f"call {number}: {found}")
         self._emit({"event": "eager", "identical": difference is None, "difference": difference})

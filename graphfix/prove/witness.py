@@ -11,7 +11,7 @@ from graphfix.errors import SourceError
 from graphfix.model import Arm, Edit, Fix, Location, Target
 from graphfix.rule import Site
 from graphfix.scan.dynamic import Options, make_job, observe
-from graphfix.source.module import Module
+from graphfix.source.module import FUNCTIONS, Module
 from graphfix.source.sources import Sources
 
 Arcs = Mapping[str, set[tuple[int, int]]]
@@ -57,7 +57,7 @@ def witness(
     before, after = sources
     changed = _changed(fix, site)
     function = changed.module.function_of(changed.node)
-    if function is None:
+    if function is None or _makes_anew(fix, changed.module):
         return Witness(arm)
     found = _branch_at(fix.branch, before) if fix.branch else None
     path = changed.module.path
@@ -89,6 +89,13 @@ def _changed(fix: Fix, site: Site) -> Site:
             return place
         place = place.around
     return site
+
+
+def _makes_anew(fix: Fix, module: Module) -> bool:
+    """Whether the fix changes an `__init__`: the objects at hand are made by the old one, and the new code may need
+    what only the new one gives them."""
+    makers = [one for one in ast.walk(module.tree) if isinstance(one, FUNCTIONS) and one.name == "__init__"]
+    return any(_stands_in(edit, maker, module) for maker in makers for edit in fix.edits)
 
 
 def _stands_in(edit: Edit, function: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> bool:
