@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Sequence
 
 from graphfix.rule import Rewrite, Site
@@ -103,10 +104,13 @@ class LogOnly:
     def __init__(self, module: Module, first: ast.stmt) -> None:
         self._module, self._function = module, module.function_of(first)
         self.handles: set[str] = set()
-        self.statements = self._found(first) if self._function is not None else None
+        self.statements = self._group(first) if self._function is not None else None
 
-    def _found(self, first: ast.stmt) -> list[ast.stmt] | None:
-        todo, found = [first], dict[ast.stmt, None]()
+    def _group(self, first: ast.stmt) -> list[ast.stmt] | None:
+        return self._found([first])
+
+    def _found(self, seeds: Sequence[ast.stmt]) -> list[ast.stmt] | None:
+        todo, found = list(seeds), dict[ast.stmt, None]()
         while todo:
             one = todo.pop()
             if one in found:
@@ -177,6 +181,65 @@ class LogOnly:
     def _shows(self, node: ast.expr) -> bool:
         """Whether an expression only looks: at values, at the clock, at a logger's level."""
         return is_harmless(self._module, node, self.handles, asks=True)
+
+
+class TimingOnly(LogOnly):
+    """The same, with statements that keep a time: in an attribute, an item, or a list of times."""
+
+    def _group(self, first: ast.stmt) -> list[ast.stmt] | None:
+        """With the readings of the clock that the first one uses, where nothing else does."""
+        read = {node.id for node in ast.walk(first) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        began = [node for node in self._readings if read & set(_bound(node)) and not eager_only(self._module, node)]
+        return self._found([first, *began]) or self._found([first])
+
+    def _is_quiet(self, node: ast.stmt) -> bool:
+        return super()._is_quiet(node) or self._keeps_time(node)
+
+    def _keeps_time(self, node: ast.stmt) -> bool:
+        if isinstance(node, ast.Assign):
+            kept: ast.expr | None = node.value
+            places: Sequence[ast.AST] = node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            kept, places = node.value, [node.target]
+        elif isinstance(node, ast.Expr) and isinstance(call := node.value, ast.Call) and len(call.args) == 1:
+            kept = call.args[0]
+            places = [call.func.value] if isinstance(call.func, ast.Attribute) and call.func.attr in _ADDS else []
+        else:
+            return False
+        lasting = bool(places) and all(isinstance(place, ast.Attribute | ast.Subscript | ast.Name) for place in places)
+        return lasting and kept is not None and self._shows(kept) and self._tells_time(kept)
+
+    def _tells_time(self, node: ast.expr) -> bool:
+        """Whether an expression reads the clock, or a name that a clock was read into."""
+        for part in ast.walk(node):
+            if isinstance(part, ast.Call) and is_clock(self._module, part):
+                return True
+            if isinstance(part, ast.Name) and self._function is not None and part.id in self._times:
+                return True
+        return False
+
+    @property
+    def _times(self) -> set[str]:
+        return {name for node in self._readings for name in _bound(node)}
+
+    @functools.cached_property
+    def _readings(self) -> list[ast.Assign]:
+        """The assignments that read the clock."""
+        assert self._function is not None
+        assigned = [node for node in ast.walk(self._function) if isinstance(node, ast.Assign)]
+        return [node for node in assigned if any(map(self._is_clock, ast.walk(node.value)))]
+
+    def _is_clock(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and is_clock(self._module, node)
+
+
+_ADDS = frozenset({"append", "add", "observe", "record", "update", "push", "put"})
+
+
+def is_clock(module: Module, call: ast.Call) -> bool:
+    """Whether a call reads the clock."""
+    name = meaning(module, call.func)
+    return name.startswith(("time.", "datetime.")) or name == "timeit.default_timer" or name.endswith(".elapsed_time")
 
 
 def _names_only(target: ast.expr) -> bool:
