@@ -278,6 +278,9 @@ def plan(
         str | None, typer.Option(help="torch.compile's mode. Default: reduce-overhead.", show_default=False)
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How many runs are timed.")] = 10,
+    least_gain: Annotated[
+        float, typer.Option(min=0.0, help="Leave a region in eager that is not so many times faster.")
+    ] = 1.03,
     nested: Annotated[bool, typer.Option(help="Compile repeated blocks once, where that works.")] = True,
     debug: Debug = False,
 ) -> None:
@@ -285,7 +288,7 @@ def plan(
     from graphfix.commands.plan import make_plans
     from graphfix.report import plan as report
 
-    done = make_plans(targets, _settings(device=device, timeout=timeout), overlay, mode, rounds, nested)
+    done = make_plans(targets, _settings(device=device, timeout=timeout), overlay, mode, rounds, nested, least_gain)
     write({"text": report.text, "json": report.as_json}[format.value](done), output, sys.stdout)
     failed = any(target.error for target in done.targets)
     raise typer.Exit(2 if failed else 0 if all(target.proven for target in done.targets) else 1)

@@ -80,7 +80,7 @@ def call_tree(
     known, nodes, open_runs = names_of(roots), dict[Key, Node](), list[_Run]()
     entry = getattr(function, "__code__", None) if inspect.isfunction(function) else None
     intervals: list[tuple[Key, Any, Any]] = []
-    mark = mark_of(device)
+    mark = mark_of(device) if device == "cuda" else time.thread_time  # what other programs take is not counted
 
     def on_event(frame: FrameType, event: str, arg: Any) -> None:
         if event == "return" and open_runs and open_runs[-1].frame is frame:

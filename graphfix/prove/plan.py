@@ -16,18 +16,21 @@ from graphfix.scan.process import Event
 Tell = Callable[[str], None]
 
 LEAST_GAIN = 1.03
-"""A region that gains less is left in eager."""
 MOST_TRIES = 6
 _CAPTURING = "capturing "
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """`mode` of torch.compile for the regions; `nested`: compile repeated blocks once where that is seen to work."""
+    """`mode` of torch.compile for the regions; `nested`: compile repeated blocks once where that is seen to work.
+
+    A region that is not `least_gain` times faster is left in eager.
+    """
 
     mode: str
     rounds: int
     nested: bool
+    least_gain: float = LEAST_GAIN
 
 
 @dataclass
@@ -139,7 +142,7 @@ class _Search:
             again = self._without_nesting(event["difference"], regions)
             again = again or self._without_cudagraphs(event["difference"], regions)
             return self._plan(event, regions), again
-        slow = [each["name"] for each in regions if _gain(event, each["name"]) < LEAST_GAIN]
+        slow = [each["name"] for each in regions if _gain(event, each["name"]) < self.wanted.least_gain]
         for name in slow:
             self.notes.append(f"{name} is left in eager: {_gain(event, name):.2f}× is no gain")
         self.dropped.update(slow)
