@@ -1,0 +1,58 @@
+"""What only a GPU shows: CUDA graphs that are replayed, left out or waited for. Skipped where torch sees none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Run, report
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
+
+HEAD = "import graphfix, torch\n\n"
+CALLS = "\ndef t():\n    for n in (64, 96):\n        yield graphfix.Call(f, torch.ones(n, 8))\n"
+GOOD = "def f(x):\n    return torch.sin(x) * 2 + torch.rand_like(x)\n"
+
+
+def written(folder: Path, function: str) -> None:
+    (folder / "t.py").write_text(HEAD + function + CALLS)
+
+
+def test_replays_with_random_numbers_agree_with_eager(graphfix: Run, tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    done = graphfix("verify", "t.py::t", "--device", "cuda", "--format", "json")
+    (row,) = report(done)["targets"]
+    assert done.returncode == 0, row["verdict_error"]
+    assert (row["replays"]["mode"], row["replays"]["skips"], row["replays"]["syncs"]) == ("reduce-overhead", 0, 0)
+    assert row["replays"]["difference"] is None
+
+
+def test_a_part_on_the_cpu_runs_without_a_cuda_graph(graphfix: Run, tmp_path: Path) -> None:
+    written(tmp_path, "def f(x):\n    return x * 2 + x.cpu().sum().to(x.device)\n")
+    done = graphfix("verify", "t.py::t", "--device", "cuda", "--format", "json")
+    (row,) = report(done)["targets"]
+    assert done.returncode == 1
+    assert row["verdict"] == "failed"
+    assert row["replays"]["skips"] + row["replays"]["syncs"] > 0
+
+
+def test_a_lack_of_memory_is_a_verdict(graphfix: Run, tmp_path: Path) -> None:
+    written(tmp_path, "def f(x):\n    return x.sum() + torch.zeros(2**48, device=x.device)\n")
+    done = graphfix("verify", "t.py::t", "--device", "cuda", "--format", "json")
+    (row,) = report(done)["targets"]
+    assert row["verdict"] == "failed"
+    assert "memory" in row["verdict_error"]
+
+
+def test_bench_counts_launches_and_replays(graphfix: Run, tmp_path: Path) -> None:
+    written(tmp_path, "def f(x):\n    return torch.sin(x) @ torch.cos(x).T\n")
+    modes = ("--mode", "default", "--mode", "reduce-overhead")
+    done = graphfix("bench", "t.py::t", "--device", "cuda", "--rounds", "2", "--no-warm", *modes, "--format", "json")
+    (row,) = report(done)["targets"]
+    arms = {arm["name"]: arm["calls"][0] for arm in row["arms"]}
+    assert arms["eager"]["launches"] >= 3
+    assert arms["eager"]["replays"] == arms["as is"]["replays"] == 0
+    assert arms["as is, reduce-overhead"]["replays"] == 1
+    assert arms["as is, reduce-overhead"]["syncs"] == 0
+    assert all(arm["peak_memory"] > 0 for arm in row["arms"])
