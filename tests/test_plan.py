@@ -86,7 +86,6 @@ def test_the_loop_body_is_planned_and_proven(graphfix: Run, tmp_path: Path) -> N
     assert row["compiled"] > 0
 
 
-QUICK = ("--rounds", "2", "--least-gain", "0", "--no-nested", "--mode", "default")
 LOOP = "        for block in self.blocks:\n            x = block(x)\n"
 BREAK = "            if x.sum().item() > 1e9:\n                x = -x\n"
 
@@ -109,17 +108,25 @@ def test_what_is_to_be_avoided_is_cut_around(tmp_path: Path) -> None:
     assert names[0] == "Block ×4 in model.net.blocks"
 
 
-def test_a_region_that_kills_the_compiler_is_cut_around(graphfix: Run, tmp_path: Path) -> None:
-    crashing = MODEL.replace(
-        "        for block in self.blocks:\n",
-        "        if torch.compiler.is_compiling():\n            die()\n        for block in self.blocks:\n",
-    )
+def test_a_region_that_kills_the_compiler_is_cut_around(tmp_path: Path) -> None:
+    from graphfix.model import Target
+    from graphfix.prove.plan import Search, Wanted
+    from graphfix.scan.dynamic import Options
+
+    crashing = MODEL.replace(LOOP, "        if torch.compiler.is_compiling():\n            die()\n" + LOOP)
     crashing += "\n\n@torch.compiler.assume_constant_result\ndef die():\n    os.abort()\n"
     (tmp_path / "t.py").write_text(crashing)
-    done = graphfix("plan", "t.py::flow", "--device", "cpu", *QUICK)
-    assert "model.net is cut around: the worker process was killed by SIGABRT" in done.stdout, done.stderr
-    assert "Block ×4 in model.net.blocks" in done.stdout
-    assert done.returncode in (0, 1)
+    target, options = Target(f"{tmp_path / 't.py'}::flow", "flow"), Options((), device="cpu")
+    search = Search(target, {}, Wanted("default", 2, nested=False), options, lambda step: None)
+    assert search.look() is None
+    assert search.looked is None, "the first look died"
+    assert search.avoid == {"model.net"}
+    assert "model.net is cut around: the worker process was killed by SIGABRT" in search.notes[0]
+    assert search.look() is None
+    assert search.looked is not None
+    reasons = {one.name: one.reason for one in search.looked[1]}
+    assert reasons["model.net"] == "it fails in the compiler, so it is cut around"
+    assert reasons["Block ×4 in model.net.blocks"] is None
 
 
 def test_a_function_that_is_no_method_can_be_a_region(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ class Wanted:
 
 
 @dataclass
-class _Search:
-    """What the tries so far taught."""
+class Search:
+    """A search for a plan, and what its tries taught so far."""
 
     target: Target
     sources: Mapping[str, str]
@@ -52,7 +52,7 @@ class _Search:
     def run(self) -> TargetPlan:
         done = TargetPlan(self.target.name, self.target.spec, error="no choice of regions worked")
         for number in range(MOST_TRIES):
-            if (failed := self._look()) is not None:
+            if (failed := self.look()) is not None:
                 return failed
             if self.looked is None:
                 continue
@@ -65,7 +65,7 @@ class _Search:
                 return done
         return done
 
-    def _look(self) -> TargetPlan | None:
+    def look(self) -> TargetPlan | None:
         """Search for regions, unless that was done; a plan with an error where the target cannot be run."""
         if self.looked is not None:
             return None
@@ -212,7 +212,7 @@ class _Search:
 
 def plan(target: Target, sources: Mapping[str, str], wanted: Wanted, options: Options, tell: Tell) -> TargetPlan:
     """Search, try, and try again without what failed or gained nothing. `sources`: an overlay's texts."""
-    return _Search(target, sources, wanted, options, tell).run()
+    return Search(target, sources, wanted, options, tell).run()
 
 
 def _gain(event: Event, name: str) -> float:
