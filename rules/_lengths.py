@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from graphfix.model import Assumption
+from graphfix.rule import Rewrite, Site
 from graphfix.source.module import Module
+from graphfix.source.names import import_name
 
 from ._match import is_pure, only_value
 
@@ -282,8 +286,79 @@ def _is_number_like(function: Def, name: str) -> bool:
             text = ast.unparse(node.value)
             if ".shape" in text or ".size(" in text or "len(" in text:
                 return True
-    return any(arg.arg == name and not _is_tensor_like(function, name) for arg in _arguments(function))
+    return any(arg.arg == name and _is_number(arg) for arg in _arguments(function))
+
+
+def _is_number(arg: ast.arg) -> bool:
+    if arg.annotation is not None:
+        return "int" in ast.unparse(arg.annotation)
+    return re.search(r"(^|_)(n|t|num|max|size|len|length|count|total|frames|steps)(_|$)", arg.arg) is not None
 
 
 def _stores(target: ast.expr) -> Iterator[ast.Name]:
     return (node for node in ast.walk(target) if isinstance(node, ast.Name))
+
+
+def inserted(site: Site, node: ast.AST, text: str) -> Rewrite | None:
+    """The text behind a node."""
+    from graphfix.source.rewrite import CannotRewrite, edits_between
+
+    module = site.module
+    assert isinstance(node, ast.expr | ast.arg)
+    line, column = node.end_lineno or 0, module.character(node.end_lineno or 0, node.end_col_offset or 0)
+    lines = module.text.split("\n")
+    at = sum(len(one) + 1 for one in lines[: line - 1]) + column
+    new = module.text[:at] + text + module.text[at:]
+    try:
+        return Rewrite(tuple(edits_between(module, new)))
+    except CannotRewrite:
+        return None
+
+
+def with_count(
+    site: Site, call: ast.Call, keyword: str, default: str, tensor: str, counts: Iterator[tuple[str, str]]
+) -> Iterator[Rewrite | None]:
+    """The call with a number handed in where Dynamo compiles, once for each number that `tensor` may equal."""
+    statement = statement_of(site.module, call)
+    last = max([*call.args, *(one.value for one in call.keywords)], key=_end, default=None)
+    if statement is None or isinstance(statement, ast.While) or last is None or "{" in tensor or '"' in tensor:
+        return
+    torch = import_name(site.module, call) or "torch"
+    for count, besides in itertools.islice(counts, OFFERS):
+        said = f"graphfix: {tensor} is not {count}"
+        guard = replace(site, dual=True).before(statement, f'{{torch}}._assert_async({tensor} == {count}, "{said}")')
+        condition = f"{besides} and {tensor} == {count}" if besides else f"{tensor} == {count}"
+        assumption = Assumption(site.module.path, statement.lineno, condition)
+        value = f"{count} if {torch}.compiler.is_compiling() else {default}"
+        both = site.together(guard, inserted(site, last, f", {keyword}={value}"))
+        yield None if both is None else replace(both, assumption=assumption)
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    return (node.end_lineno or 0, node.end_col_offset or 0)
+
+
+_COUNTS = re.compile(r"(^|_)(n|k|num|count|classes|vocab|experts?|labels|size|dim|bins|tokens|embeddings)(_|$)")
+
+
+def class_counts(module: Module, node: ast.AST, tensor: ast.expr) -> Iterator[tuple[str, str]]:
+    """Numbers of classes that the code around a node names, the likeliest first, each with what has to hold besides."""
+    function = module.function_of(node)
+    owner = next((one for one in module.parents(node) if isinstance(one, ast.ClassDef)), None)
+    found: list[str] = []
+    if function is not None:
+        named = [arg.arg for arg in _arguments(function)] + [name.id for name in _names(function)]
+        own = {part.id for part in ast.walk(tensor) if isinstance(part, ast.Name)}
+        found += [name for name in named if _COUNTS.search(name) and name not in own]
+        for call in (one for one in ast.walk(function) if isinstance(one, ast.Call)):
+            called = ast.unparse(call.func)
+            if called.startswith("self.") and called.count(".") == 1:
+                found += [f"{called}.num_embeddings", f"{called}.out_features"]
+    for part in ast.walk(owner) if owner is not None else ():
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self":
+            found += [f"self.{part.attr}"] if _COUNTS.search(part.attr) else []
+    found = sorted(dict.fromkeys(found), key=lambda text: not re.search("class|num|label|expert|vocab", text))
+    yield from ((text, f"isinstance({text}, int)") for text in found)
+    statement = statement_of(module, node)
+    if statement is not None:
+        yield from candidates(module, statement, statement, tensor)

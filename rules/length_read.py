@@ -18,6 +18,7 @@ from ._lengths import (
     as_tensor_text,
     candidates,
     handed_in,
+    inserted,
     lengths_read,
     optional_parameters,
     statement_of,
@@ -307,27 +308,11 @@ def _with_argument(site: Site, parameter: Parameter, given: dict[str, ast.expr],
     last = max([*call.args, *(keyword.value for keyword in call.keywords)], key=_end, default=None)
     if last is None or isinstance(last, ast.GeneratorExp):
         return None
-    return _inserted(site, last, f", {parameter.name}={value}")
+    return inserted(site, last, f", {parameter.name}={value}")
 
 
 def _end(node: ast.expr) -> tuple[int, int]:
     return (node.end_lineno or 0, node.end_col_offset or 0)
-
-
-def _inserted(site: Site, node: ast.AST, text: str) -> Rewrite | None:
-    """The text behind a node."""
-    from graphfix.source.rewrite import CannotRewrite, edits_between
-
-    module = site.module
-    assert isinstance(node, ast.expr | ast.arg)
-    line, column = node.end_lineno or 0, module.character(node.end_lineno or 0, node.end_col_offset or 0)
-    lines = module.text.split("\n")
-    at = sum(len(one) + 1 for one in lines[: line - 1]) + column
-    new = module.text[:at] + text + module.text[at:]
-    try:
-        return Rewrite(tuple(edits_between(module, new)))
-    except CannotRewrite:
-        return None
 
 
 def _new_parameter(site: Site, read: ast.expr, function: Def) -> tuple[Parameter | None, Rewrite | None]:
@@ -343,6 +328,6 @@ def _new_parameter(site: Site, read: ast.expr, function: Def) -> tuple[Parameter
         return None, None
     last: ast.AST = function.args.defaults[-1] if function.args.defaults else plain[-1]
     direct = replace(site, dual=False)
-    signature = _inserted(direct, last, f", {name}=None")
+    signature = inserted(direct, last, f", {name}=None")
     body = direct.replace(read, f"{{read}} if {name} is None else {name}", read=read)
     return Parameter(name, None, ast.Constant(None)), site.together(signature, body)

@@ -1,0 +1,188 @@
+"""GF405: the places where a mask is true, used as an index."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+
+from ._match import dotted, is_boolean
+
+
+class IndexOfTrue(Rule):
+    """What it does:
+        Indexes with the mask itself, instead of with the places where it is true.
+
+    Why it breaks the graph:
+        `nonzero`, `argwhere` and `where` with a condition alone return as many places as there are (GB0036). A store
+        through a mask needs none, and of what a mask reads other rules know the repair.
+
+    Example:
+        rows = (x > 0).nonzero(as_tuple=True)[0]
+        x[rows] = 0.0
+
+        rows = x > 0
+        x[rows] = 0.0
+
+    Safety:
+        Proven. A mask selects the same elements in the same order. Offered only where the places are used as an index
+        and for nothing else.
+    """
+
+    code, name = "GF405", "index-of-true"
+    title = "index with the mask itself"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0036"})
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        statement, function = site.enclosing(ast.Assign), site.module.function_of(site.node)
+        if statement is None or function is None or len(statement.targets) != 1:
+            return None
+        target = statement.targets[0]
+        names = _names(target)
+        mask = _mask(statement.value, unpacked=isinstance(target, ast.Tuple | ast.List))
+        if not names or mask is None or site.node not in set(ast.walk(statement.value)):
+            return None
+        every = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id in names]
+        if sum(not isinstance(node.ctx, ast.Load) for node in every) != len(names):
+            return None
+        loads = [node for node in every if isinstance(node.ctx, ast.Load)]
+        indexed = [node for node in ast.walk(function) if isinstance(node, ast.Subscript) and _by(node, names)]
+        if not indexed or len(loads) != len(indexed) * len(names):
+            return None
+        value = "{mask}" if is_boolean(site.module, mask) else "{mask} != 0"
+        changed = [site.replace(statement, f"{names[0]} = {value}\n", mask=mask)]
+        if len(names) > 1:
+            changed += [site.replace(node, f"{{of}}[{names[0]}]", of=node.value) for node in indexed]
+        return site.together(*changed)
+
+    cases = (
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x):
+                    x = x.clone()
+                    rows = (x > 0).nonzero(as_tuple=True)[0]
+                    x[rows] = 0.0
+                    return x - 1
+            """,
+            after="""
+                import torch
+
+                def f(x):
+                    x = x.clone()
+                    rows = (x > 0)
+                    x[rows] = 0.0
+                    return x - 1
+            """,
+            calls=("f(torch.tensor([1.0, -2.0, 3.0]))", "f(-torch.ones(4))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                class Fill(torch.nn.Module):
+                    def forward(self, ids: torch.Tensor, values):
+                        out = values.clone()
+                        # both at once
+                        row, column = torch.where(ids == 3)
+                        out[row, column] = -1.0
+                        return out.sum(0)
+
+                f = Fill()
+            """,
+            after="""
+                import torch
+
+                class Fill(torch.nn.Module):
+                    def forward(self, ids: torch.Tensor, values):
+                        out = values.clone()
+                        # both at once
+                        row = ids == 3
+                        out[row] = -1.0
+                        return out.sum(0)
+
+                f = Fill()
+            """,
+            calls=("f(torch.arange(6).view(2, 3), torch.ones(2, 3))", "f(torch.ones(2, 3), torch.ones(2, 3))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(flags, x):
+                    picked = torch.nonzero(flags).squeeze(1)
+                    y = x * 2
+                    y[picked] = 5
+                    return y
+            """,
+            after="""
+                import torch
+
+                def f(flags, x):
+                    picked = flags != 0
+                    y = x * 2
+                    y[picked] = 5
+                    return y
+            """,
+            calls=("f(torch.tensor([1, 0, 2]), torch.ones(3, 2))", "f(torch.zeros(2), torch.ones(2, 2))"),
+        ),
+        Leaves(
+            source="""
+                def f(x):
+                    x = x.clone()
+                    rows = (x > 0).nonzero(as_tuple=True)[0]
+                    x[rows] = 0.0
+                    return x, rows
+            """,
+            calls=("f(torch.ones(3))",),
+        ),
+        Leaves(
+            source="""
+                def f(x, y):
+                    row, column = torch.where(x > 0)
+                    return y[row] + y[column]
+            """,
+            calls=("f(torch.ones(2, 2), torch.ones(2))",),
+        ),
+    )
+
+
+_FLAT = frozenset({"flatten", "squeeze", "view", "reshape"})
+
+
+def _names(target: ast.expr) -> list[str]:
+    parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+    return [part.id for part in parts if isinstance(part, ast.Name)] if len(parts) == len(_plain(parts)) else []
+
+
+def _plain(parts: Sequence[ast.expr]) -> list[ast.Name]:
+    return [part for part in parts if isinstance(part, ast.Name)]
+
+
+def _by(node: ast.Subscript, names: Sequence[str]) -> bool:
+    """Whether a subscript has these names, in their order, and nothing else."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    return [part.id if isinstance(part, ast.Name) else "" for part in parts] == list(names)
+
+
+def _mask(node: ast.expr, unpacked: bool) -> ast.expr | None:
+    """The mask whose true places an expression gives as an index of its own; `unpacked`: one for each dimension."""
+    first = isinstance(node, ast.Subscript) and ast.unparse(node.slice) in ("0", "(:, 0)", ":, 0")
+    flat = False
+    if isinstance(node, ast.Subscript) and first:
+        node = node.value
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FLAT:
+        node, flat = node.func.value, True
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return None
+    plain = dotted(node.func.value) == "torch"
+    as_tuple = [keyword.arg for keyword in node.keywords] == ["as_tuple"]
+    one = unpacked or as_tuple or first or flat
+    if node.func.attr == "where" and plain and len(node.args) == 1 and not node.keywords:
+        return node.args[0]
+    if node.func.attr not in ("nonzero", "argwhere") or not one or (node.keywords and not as_tuple):
+        return None
+    return node.args[0] if plain and node.args else node.func.value

@@ -1,0 +1,230 @@
+"""GF402: `x[mask].sum()` and its like."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+from graphfix.source.module import Module
+
+from ._lengths import statement_of
+from ._masks import Put, has_shape_of, mask_text, masked_read, reads_through
+from ._match import dotted
+
+_NEUTRAL = {"sum": "0", "count_nonzero": "0", "any": "0", "norm": "0", "mean": "0", "all": "1", "prod": "1",
+            "max": "-{torch}.inf", "amax": "-{torch}.inf", "min": "{torch}.inf", "amin": "{torch}.inf"}  # fmt: skip
+_COUNTS = frozenset({"numel", "len", "shape", "size"})
+_ELEMENTWISE = frozenset("abs square pow float double half to relu sigmoid tanh exp neg detach bool int long".split())
+_LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
+"""Losses that are zero where both sides are."""
+
+
+class MaskedReduction(Rule):
+    """What it does:
+        Reduces the whole tensor, with the elements that the mask leaves out made neutral, instead of what `x[mask]`
+        selects. Knows sums, means, extremes, `any`, `all`, norms, the number of elements, element-wise functions in
+        between, and losses of two tensors under one mask.
+
+    Why it breaks the graph:
+        How many elements the mask selects is known at run time only (GB0036).
+
+    Example:
+        loss = (error[mask] ** 2).mean()
+
+        loss = torch.where(mask, torch.where(mask, error, 0) ** 2, 0).sum() / mask.sum()
+
+    Safety:
+        Proven. Floating-point sums may differ in the last bits, since they add in another order: eager then keeps the
+        original (the dual form). Maximum and minimum of nothing raise: compiled code asserts that there is something.
+    """
+
+    code, name = "GF402", "masked-reduction"
+    title = "reduce the whole tensor under the mask"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0036"})
+    dual = True
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        found = masked_read(site.node)
+        if found is None or not isinstance(site.node, ast.expr):
+            return None
+        tensor, mask = found
+        shaped = mask_text(site.module, tensor, mask)
+        alike, of = has_shape_of(site.module, mask, tensor), ast.unparse(tensor)
+        count = f"{shaped if _is_atom(mask) else f'({shaped})'}.sum()" if alike else f"{shaped}.expand_as({of}).sum()"
+        if (loss := _loss(site, mask, count)) is not None:
+            return loss
+        inner, whole, kind = _reduced(site.module, site.node)
+        if whole is None or "{" in shaped:
+            return None
+        if kind in _COUNTS:
+            rows = f"{ast.unparse(mask)}.sum()" if _is_atom(mask) else f"({ast.unparse(mask)}).sum()"
+            return site.replace(whole, count if kind == "numel" else rows)
+        reads = list(reads_through(inner, mask))
+        filled = {read: f"torch.where({shaped}, {ast.unparse(masked_read(read)[0])}, 0)" for read in reads}  # type: ignore[index]
+        value = ast.unparse(tensor) if inner is site.node else Put(filled).text(inner)
+        value = value.replace("torch.where(", "{torch}.where(") if inner is not site.node else value
+        text = f"{{torch}}.where({shaped}, {value}, {_NEUTRAL[kind]})"
+        if kind == "mean":
+            return site.replace(whole, f"{text}.sum() / {count}")
+        changed = site.replace(whole, f"{text}.{kind}()")
+        if "inf" not in _NEUTRAL[kind]:
+            return changed
+        statement = statement_of(site.module, site.node)
+        if statement is None:
+            return None
+        said = f'"graphfix: {ast.unparse(mask)} selects nothing"'.replace("'", "")
+        anything = f"{ast.unparse(mask)}.any()" if _is_atom(mask) else f"({ast.unparse(mask)}).any()"
+        guard = replace(site, dual=True).before(statement, f"{{torch}}._assert_async({anything}, {said})")
+        return site.together(guard, changed)
+
+    cases = (
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x):
+                    total = x[x > 0].sum()
+                    return x * total
+            """,
+            after="""
+                import torch
+
+                def f(x):
+                    total = torch.where(x > 0, x, 0).sum()
+                    return x * total
+            """,
+            calls=("f(torch.tensor([1.0, -2.0, 3.0]))", "f(-torch.ones(4))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                class Loss(torch.nn.Module):
+                    def forward(self, prediction, label, keep):
+                        return ((prediction[keep] - label[keep]) ** 2).mean()
+
+                f = Loss()
+            """,
+            after="""
+                import torch
+
+                class Loss(torch.nn.Module):
+                    def forward(self, prediction, label, keep):
+                        return torch.where(keep[(...,) + (None,) * (prediction.dim() - keep.dim())], (torch.where(keep[(...,) + (None,) * (prediction.dim() - keep.dim())], prediction, 0) - torch.where(keep[(...,) + (None,) * (prediction.dim() - keep.dim())], label, 0)) ** 2, 0).sum() / keep[(...,) + (None,) * (prediction.dim() - keep.dim())].expand_as(prediction).sum()
+
+                f = Loss()
+            """,  # noqa: E501
+            calls=(
+                "f(torch.arange(8.0).view(4, 2), torch.zeros(4, 2), torch.arange(4) > 1)",
+                "f(torch.arange(3.0), torch.ones(3), torch.tensor([True, True, False]))",
+            ),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, y):
+                    # the largest of those that count
+                    valid = ~torch.isnan(x)
+                    return y * torch.masked_select(x, valid).max()
+            """,
+            after="""
+                import torch
+
+                def f(x, y):
+                    # the largest of those that count
+                    valid = ~torch.isnan(x)
+                    if torch.compiler.is_compiling():
+                        torch._assert_async(valid.any(), "graphfix: valid selects nothing")
+                    return y * torch.where(valid, x, -torch.inf).max()
+            """,
+            calls=("f(torch.tensor([1.0, float('nan')]), torch.ones(2))", "f(torch.arange(3.0), torch.ones(2))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+                import torch.nn.functional as F
+
+                def f(x, target):
+                    known = x != 0
+                    loss = F.l1_loss(x[known], target[known])
+                    return loss + len(x[known])
+            """,
+            after="""
+                import torch
+                import torch.nn.functional as F
+
+                def f(x, target):
+                    known = x != 0
+                    loss = F.l1_loss(torch.where(known, x, 0), torch.where(known, target, 0), reduction='sum') / known.sum()
+                    return loss + known.sum()
+            """,  # noqa: E501
+            calls=("f(torch.tensor([1.0, 0.0, 3.0]), torch.zeros(3))", "f(torch.ones(4), torch.ones(4))"),
+        ),
+        Leaves(
+            source="""
+                def f(x, index):
+                    return x[index].sum() + x[x > 0].cumsum(0)[-1]
+            """,
+            calls=("f(torch.ones(3), torch.tensor([0, 1]))",),
+        ),
+        Leaves(
+            source="""
+                def f(x):
+                    return x[x > 0].std()
+            """,
+            calls=("f(torch.arange(4.0))",),
+        ),
+    )
+
+
+def _is_atom(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call)
+
+
+def _reduced(module: Module, node: ast.expr) -> tuple[ast.expr, ast.expr | None, str]:
+    """What is reduced, the reduction of it and its name; the reduction is None where there is none."""
+    inner = node
+    for parent in module.parents(node):
+        if isinstance(parent, ast.Attribute):
+            if parent.attr == "shape":
+                at = next(module.parents(parent), None)
+                first = isinstance(at, ast.Subscript) and isinstance(at.slice, ast.Constant) and at.slice.value == 0
+                return inner, at if first and isinstance(at, ast.expr) else None, "shape"
+            continue
+        if isinstance(parent, ast.BinOp | ast.UnaryOp):
+            inner = parent
+            continue
+        if not isinstance(parent, ast.Call) or parent.keywords:
+            break
+        kind = dotted(parent.func).rpartition(".")[2] or getattr(parent.func, "attr", "")
+        method = isinstance(parent.func, ast.Attribute) and parent.func.value is inner
+        given = parent.args if method else parent.args[1:]
+        if kind in _NEUTRAL and not given:
+            return inner, parent, kind
+        zero = len(given) == 1 and isinstance(given[0], ast.Constant) and given[0].value == 0
+        if inner is node and ((kind in ("numel", "len") and not given) or (kind == "size" and zero)):
+            return inner, parent, kind
+        if kind not in _ELEMENTWISE:
+            break
+        inner = parent
+    return inner, None, ""
+
+
+def _loss(site: Site, mask: ast.expr, count: str) -> Rewrite | None:
+    """A mean loss of two masked tensors as a sum over both, divided by how many count."""
+    call = next(site.module.parents(site.node), None)
+    if not isinstance(call, ast.Call) or call.keywords or len(call.args) != 2:
+        return None
+    if dotted(call.func).rpartition(".")[2] not in _LOSSES:
+        return None
+    shaped, texts = None, []
+    for arg in call.args:
+        found = masked_read(arg)
+        if found is None or not list(reads_through(arg, mask)):
+            return None
+        shaped = shaped or mask_text(site.module, found[0], mask)
+        texts.append(f"{{torch}}.where({shaped}, {ast.unparse(found[0])}, 0)")
+    return site.replace(call, f"{{f}}({texts[0]}, {texts[1]}, reduction='sum') / {count}", f=call.func)
