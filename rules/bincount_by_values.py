@@ -140,6 +140,8 @@ class BincountByValues(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x):
                     return torch.bincount(x) * 2
             """,

@@ -238,6 +238,8 @@ class ExpertLoop(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x, mask):
                     found = []
                     for one in range(2):

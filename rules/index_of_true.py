@@ -141,6 +141,8 @@ class IndexOfTrue(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x, y):
                     row, column = torch.where(x > 0)
                     return y[row] + y[column]

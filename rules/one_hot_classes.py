@@ -140,6 +140,8 @@ class OneHotClasses(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(y):
                     return torch.nn.functional.one_hot(y, 5)
             """,
@@ -147,6 +149,8 @@ class OneHotClasses(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(y):
                     return torch.nn.functional.one_hot(y)
             """,

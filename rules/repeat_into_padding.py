@@ -143,6 +143,8 @@ class RepeatIntoPadding(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x, times):
                     repeated = torch.repeat_interleave(x, times, dim=0)
                     out = torch.zeros(2, 9)
@@ -153,6 +155,8 @@ class RepeatIntoPadding(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x, times):
                     repeated = torch.repeat_interleave(x, times, dim=0)
                     return repeated * 2

@@ -135,6 +135,8 @@ class RepeatOutputSize(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(n):
                     return torch.repeat_interleave(n)
             """,
@@ -142,6 +144,8 @@ class RepeatOutputSize(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x, n):
                     return torch.repeat_interleave(x, n, dim=0, output_size=3) + torch.repeat_interleave(x, 2)[:3]
             """,

@@ -137,6 +137,8 @@ class UniqueCountCheck(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x):
                     if len(torch.unique(x)) > 2:
                         raise ValueError
@@ -146,6 +148,8 @@ class UniqueCountCheck(Rule):
         ),
         Leaves(
             source="""
+                import torch
+
                 def f(x):
                     if len(torch.unique(x)) > 1:
                         x = x + 1
