@@ -26,13 +26,12 @@ class UntraceableFunction(Rule):
             return torch.from_numpy(medfilt(x.numpy()))
 
         smooth = torch.library.custom_op("audio::smooth", smooth, mutates_args="unknown")
-        smooth.register_fake(lambda x, *_, **__: torch.empty_like(x))
+        smooth.register_fake(lambda x, *_, **__: torch.empty_like(x))  # and a check that it is so
 
     Safety:
         Unsafe, and only with a proof. One graph goes around the function, and the device is still waited for inside it.
-        It has no gradient any more, in eager code neither: `backward` through it raises. A result of another size than
-        its first tensor fails Inductor's size assertion; calls that were proven show none. It may not return its own
-        argument, which torch checks.
+        It has no gradient any more, in eager code neither: `backward` through it raises. A result that is not like the
+        first tensor raises (another size would let compiled code read what is not its own); the result is a copy.
     """
 
     code, name = "GF610", "untraceable-function"
@@ -63,6 +62,8 @@ class UntraceableFunction(Rule):
                     return above(y) + 1
             """,
             after="""
+                import functools
+
                 import torch
 
                 def above(x: torch.Tensor, least: float = 0.0) -> torch.Tensor:
@@ -70,8 +71,16 @@ class UntraceableFunction(Rule):
                     return torch.full_like(x, len(found))
 
 
-                above = torch.library.custom_op("untraceable_function_1::above", above, mutates_args="unknown")
-                above.register_fake(lambda x, *_, **__: torch.empty_like(x))
+                @functools.wraps(above)
+                def _checked_above(x, *args, **kwargs):
+                    result = _checked_above.__wrapped__(x, *args, **kwargs)
+                    if (result.shape, result.dtype, result.device) != (x.shape, x.dtype, x.device):
+                        raise RuntimeError("graphfix: the result of above is not like x")
+                    return result.clone(memory_format=torch.contiguous_format)
+
+
+                above = torch.library.custom_op("untraceable_function_1::above", _checked_above, mutates_args="unknown")
+                above.register_fake(lambda x, *_, **__: torch.empty_like(x).contiguous())
 
                 def f(x):
                     y = torch.sin(x)
@@ -84,32 +93,41 @@ class UntraceableFunction(Rule):
                 import bisect
                 from torch import Tensor, nn, full_like
 
-                def place_of(bound: float, values: Tensor) -> Tensor:
+                def place(bound: float, values: Tensor) -> Tensor:
                     # sorted ones
                     return full_like(values, bisect.bisect(values.tolist(), bound))
 
                 class Layer(nn.Module):
                     def forward(self, x, *, bound=0.5):
-                        return place_of(bound, x.cumsum(0)) * 2
+                        return place(bound, x.cumsum(0)) * 2
 
                 f = Layer()
             """,
             after="""
                 import bisect
+                import functools
                 import torch
                 from torch import Tensor, nn, full_like
 
-                def place_of(bound: float, values: Tensor) -> Tensor:
+                def place(bound: float, values: Tensor) -> Tensor:
                     # sorted ones
                     return full_like(values, bisect.bisect(values.tolist(), bound))
 
 
-                place_of = torch.library.custom_op("untraceable_function_2::place_of", place_of, mutates_args="unknown")
-                place_of.register_fake(lambda bound, values, *_, **__: torch.empty_like(values))
+                @functools.wraps(place)
+                def _checked_place(bound, values, *args, **kwargs):
+                    result = _checked_place.__wrapped__(bound, values, *args, **kwargs)
+                    if (result.shape, result.dtype, result.device) != (values.shape, values.dtype, values.device):
+                        raise RuntimeError("graphfix: the result of place is not like values")
+                    return result.clone(memory_format=torch.contiguous_format)
+
+
+                place = torch.library.custom_op("untraceable_function_2::place", _checked_place, mutates_args="unknown")
+                place.register_fake(lambda bound, values, *_, **__: torch.empty_like(values).contiguous())
 
                 class Layer(nn.Module):
                     def forward(self, x, *, bound=0.5):
-                        return place_of(bound, x.cumsum(0)) * 2
+                        return place(bound, x.cumsum(0)) * 2
 
                 f = Layer()
             """,
@@ -119,7 +137,7 @@ class UntraceableFunction(Rule):
             before="""
                 import torch
 
-                def halved(x: torch.Tensor) -> torch.Tensor:
+                def half(x: torch.Tensor) -> torch.Tensor:
                     y = x.clone()
                     while y.sum() > 1:
                         y = y / 2
@@ -127,25 +145,35 @@ class UntraceableFunction(Rule):
 
                 def f(x, *, times: int = 1):
                     for _ in range(times):
-                        x = halved(x.cos() + 1)
+                        x = half(x.cos() + 1)
                     return x
             """,
             after="""
+                import functools
+
                 import torch
 
-                def halved(x: torch.Tensor) -> torch.Tensor:
+                def half(x: torch.Tensor) -> torch.Tensor:
                     y = x.clone()
                     while y.sum() > 1:
                         y = y / 2
                     return y
 
 
-                halved = torch.library.custom_op("untraceable_function_3::halved", halved, mutates_args="unknown")
-                halved.register_fake(lambda x, *_, **__: torch.empty_like(x))
+                @functools.wraps(half)
+                def _checked_half(x, *args, **kwargs):
+                    result = _checked_half.__wrapped__(x, *args, **kwargs)
+                    if (result.shape, result.dtype, result.device) != (x.shape, x.dtype, x.device):
+                        raise RuntimeError("graphfix: the result of half is not like x")
+                    return result.clone(memory_format=torch.contiguous_format)
+
+
+                half = torch.library.custom_op("untraceable_function_3::half", _checked_half, mutates_args="unknown")
+                half.register_fake(lambda x, *_, **__: torch.empty_like(x).contiguous())
 
                 def f(x, *, times: int = 1):
                     for _ in range(times):
-                        x = halved(x.cos() + 1)
+                        x = half(x.cos() + 1)
                     return x
             """,
             calls=("f(torch.ones(3))", "f(torch.ones(4), times=2)"),
@@ -206,10 +234,22 @@ def _is_plain(annotation: ast.expr | None) -> bool:
 
 def _as_operation(site: Site, function: ast.FunctionDef, known: list[str]) -> Rewrite | None:
     name, space = function.name, "".join(c if c.isalnum() else "_" for c in Path(site.module.path).stem)
-    return site.replace(
-        function,
-        "{function}\n\n\n"
-        f'{name} = {{torch}}.library.custom_op("{space}::{name}", {name}, mutates_args="unknown")\n'
-        f"{name}.register_fake(lambda {', '.join(known)}, *_, **__: {{torch}}.empty_like({known[-1]}))\n",
-        function=function,
-    )
+    template = _TEMPLATE.format(name=name, space=space, like=known[-1], known=", ".join(known))
+    return site.replace(function, template, function=function)
+
+
+_TEMPLATE = """
+{{function}}
+
+
+@{{functools}}.wraps({name})
+def _checked_{name}({known}, *args, **kwargs):
+    result = _checked_{name}.__wrapped__({known}, *args, **kwargs)
+    if (result.shape, result.dtype, result.device) != ({like}.shape, {like}.dtype, {like}.device):
+        raise RuntimeError("graphfix: the result of {name} is not like {like}")
+    return result.clone(memory_format={{torch}}.contiguous_format)
+
+
+{name} = {{torch}}.library.custom_op("{space}::{name}", _checked_{name}, mutates_args="unknown")
+{name}.register_fake(lambda {known}, *_, **__: {{torch}}.empty_like({like}).contiguous())
+"""
