@@ -174,8 +174,9 @@ class Rule:
     itself fails (a break without an id) that it may repair. A rule that only finds has none, and `names` instead the
     ids of the breaks that it finds; what it finds where another rule finds something, too, is left to that one.
     `draws_less`: compiled code leaves out random numbers that eager code draws; only an unsafe rule may say so.
-    `marks`: `find` is asked only where the text holds one of these; empty for everywhere. `anywhere`: what it finds
-    counts in code that nothing compiles, too, as with a setting; such a rule has marks.
+    `marks`: `find` is asked only where the text holds one of these, few and rare; empty, where to ask for the calls of
+    a name or the nodes of a kind is cheaper (`Analysis.calls`, `Analysis.nodes`). `anywhere`: what it finds counts in
+    code that nothing compiles, too, as with a setting; such a rule has marks.
     """
 
     code: ClassVar[str]

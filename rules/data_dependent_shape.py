@@ -11,8 +11,6 @@ from graphfix.source.module import Module
 _COUNTING = frozenset("nonzero argwhere masked_select unique unique_consecutive bincount combinations".split())
 """Functions of torch and methods of a tensor whose result is as long as the values say."""
 _NO_MASKS = (ast.Constant, ast.Slice, ast.List, ast.JoinedStr)
-_MARKS = ("nonzero", "where", "masked_select", "unique", "bincount", "combinations", "repeat_interleave", "one_hot",
-          "ctc_loss", "lstsq", "[")  # fmt: skip
 
 
 class DataDependentShape(Rule):
@@ -36,7 +34,6 @@ class DataDependentShape(Rule):
     title = "makes a shape that depends on the values in a tensor"
     safety = Safety.UNSAFE
     names = frozenset({"GB0036", "GB0246", "GB0033"})
-    marks = _MARKS
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.calls(_NAMES):

@@ -38,7 +38,6 @@ class HousekeepingCall(Rule):
     title = "keep a call that computes nothing out of the graph"
     safety = Safety.EXACT
     repairs = EFFECT_BREAKS
-    marks = ("gc.", "sleep", "empty_cache", "synchronize", "flush", "filter", "reset_peak")
 
     def find(self, module: Module) -> Iterator[Site]:
         for call in module.analysis.calls(_LAST_NAMES):

@@ -31,7 +31,6 @@ class ItemInFill(Rule):
     title = "fill from the tensor, not from its item()"
     safety = Safety.EXACT
     repairs = frozenset({"GB0124"})
-    marks = ("fill_(",)
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.calls(("fill_",)):

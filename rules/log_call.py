@@ -35,7 +35,6 @@ class LogCall(Rule):
     title = "keep a log call out of the graph"
     safety = Safety.EXACT
     repairs = EFFECT_BREAKS
-    marks = ("print", "warn", "log", "trace(", "Log", "LOG", "stdout", "stderr", "echo", "ic(", "rank")
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.nodes(ast.Expr):

@@ -41,7 +41,7 @@ class LogInTensorBranch(Rule):
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.nodes(ast.If):
-            if isinstance(node, ast.If) and _is_log_check(module, node) and _tests_tensor(module, node.test):
+            if isinstance(node, ast.If) and _tests_tensor(module, node.test) and _is_log_check(module, node):
                 yield Site(module, node)
 
     def rewrite(self, site: Site) -> Rewrite | None:

@@ -47,7 +47,6 @@ class LogOnlyValue(Rule):
     title = "keep what only a log line needs out of the graph"
     safety = Safety.EXACT
     repairs = EFFECT_BREAKS
-    marks = ("time", "Event", "isEnabledFor", "uuid", "pid", "memory_allocated", "now(")
 
     def find(self, module: Module) -> Iterator[Site]:
         for call in module.analysis.calls(_CLOCKS):

@@ -173,7 +173,9 @@ def _sizes(module: Module, node: ast.Call) -> Iterator[ast.expr]:
     else:
         return
     for size in sizes:
-        yield from size.elts if isinstance(size, ast.Tuple | ast.List) else [size]
+        for one in size.elts if isinstance(size, ast.Tuple | ast.List) else [size]:
+            if not isinstance(one, ast.Constant):
+                yield one
 
 
 def _bounds(index: ast.expr) -> Iterator[ast.expr]:

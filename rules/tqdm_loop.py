@@ -31,7 +31,6 @@ class TqdmLoop(Rule):
     title = "loop without the progress bar while compiling"
     safety = Safety.EXACT
     repairs = frozenset({"GB0007", "GB0008", "GB0059", "GB0156", "GB0142"})
-    marks = ("tqdm", "trange", "track(", "alive_it", "progress_bar")
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.nodes(ast.For):

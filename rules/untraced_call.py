@@ -34,8 +34,6 @@ _DRAWN = {
 """Draws of NumPy that give one number where they have fewer arguments; arrays are traced."""
 _NAMES = frozenset({"print", "copy", "deepcopy", "warn", "warn_explicit", *LOG_METHODS, *LOG_QUESTIONS,
                     *(name.rpartition(".")[2] for name in (*_CALLS, *_DRAWN))})  # fmt: skip
-_MARKS = ("print", "warn", "log", "time", "os.", "open", "random", "json", "torch.", "sys.", "gc.", "copy", "input",
-          "inspect", "hashlib", "uuid", "pickle", "subprocess", "traceback", "importlib", "breakpoint")  # fmt: skip
 
 
 class UntracedCall(Rule):
@@ -64,7 +62,6 @@ class UntracedCall(Rule):
     names = frozenset(
         {"GB0007", "GB0059", "GB0156", "GB0291", "GB4198", "GB4841", "GB0208", "GB0363", "GB6215", "GB0033"}
     )
-    marks = _MARKS
 
     def find(self, module: Module) -> Iterator[Site]:
         for node in module.analysis.calls(_NAMES):

@@ -153,7 +153,7 @@ def scan_text(path: str, text: str, rules: Sequence[Rule], entries: frozenset[st
     if "graphfix:" in text:
         entries = None  # whether a comment silences anything, all findings tell
     elif entries is not None and not _may_compile(text) and not _defines(text, entries):
-        rules = [rule for rule in rules if rule.anywhere and _may_find(rule, text)]
+        rules = [rule for rule in rules if rule.anywhere and _may_find(rule, text, {})]
         if not rules:
             return FileScan(path)
     module = Module(path, text, entries)
@@ -174,7 +174,8 @@ def sites(module: Module, rules: Sequence[Rule]) -> list[tuple[Finding, Site]]:
     if "torch" not in module.text:
         return []
     try:
-        found = [one for rule in rules if _may_find(rule, module.text) for one in _found(rule, module)]
+        looked: dict[str, bool] = {}
+        found = [one for rule in rules if _may_find(rule, module.text, looked) for one in _found(rule, module)]
     except RecursionError:
         raise SourceError(f"{module.path} nests expressions too deeply to be searched.") from None
     by_repair = {finding.location for rule, finding, _ in found if not rule.only_finds}
@@ -192,8 +193,16 @@ def _defines(text: str, names: Iterable[str]) -> bool:
     return any(f"def {name.removesuffix(WITHIN).rpartition('.')[2]}" in text for name in names)
 
 
-def _may_find(rule: Rule, text: str) -> bool:
-    return not rule.marks or any(mark in text for mark in rule.marks)
+def _may_find(rule: Rule, text: str, looked: dict[str, bool]) -> bool:
+    """Whether the text holds a mark of the rule; `looked` remembers what was looked for in it."""
+    if type(rule).find is Rule.find:
+        return False
+    for mark in rule.marks:
+        if mark not in looked:
+            looked[mark] = mark in text
+        if looked[mark]:
+            return True
+    return not rule.marks
 
 
 def _found(rule: Rule, module: Module) -> Iterator[tuple[Rule, Finding, Site]]:

@@ -91,7 +91,7 @@ class Analysis:
 
     def _come_by(self, node: ast.expr) -> None:
         """See to it that the flow has seen an expression, also in a function that is not searched."""
-        if self._entries is not None and node not in self.flow.parents:
+        if self._entries is not None and node not in self.flow.parents and not isinstance(node, ast.Constant):
             for function in self.outline.all:
                 if function.outer is None and function.node.lineno <= node.lineno <= (function.node.end_lineno or 0):
                     self.flow.of(function)

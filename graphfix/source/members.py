@@ -66,12 +66,22 @@ class Members:
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a body and of the blocks in it, those of functions and classes left out."""
-    for node in body:
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    """The assignments and expressions of a body and of the blocks in it, those of functions and classes left out."""
+    todo: list[ast.AST] = list(body)
+    for node in todo:  # which grows meanwhile
+        kind = node.__class__
+        if kind in _GIVING:
+            yield node  # type: ignore[misc]
+        elif kind not in _OTHERS:
             for block in ("body", "orelse", "finalbody", "handlers", "cases"):
-                yield from _statements(getattr(node, block, ()))
+                todo += getattr(node, block, ())
+
+
+_GIVING = frozenset({ast.Assign, ast.AnnAssign, ast.Expr})
+_OTHERS = frozenset({
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Return, ast.Raise, ast.Assert, ast.AugAssign, ast.Import,
+    ast.ImportFrom, ast.Pass, ast.Delete, ast.Global, ast.Nonlocal, ast.Break, ast.Continue,
+})  # fmt: skip
 
 
 def _gives(node: ast.AST, method: Function) -> Iterator[tuple[str, ast.expr | None]]:
