@@ -94,21 +94,13 @@ class Reader:
             raise Unknown
         if all(name == "_" or self._is_own(name, arm) for name in names):
             return [Plain(self.build.slot([node]))]
-        if isinstance(value, ast.Tuple):
-            return self._side_by_side(target.elts, value.elts)
+        if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts) and not _crosses(target, value):
+            both = zip(target.elts, value.elts, strict=True)
+            return [self._put(one, self._value(given)) for one, given in both]
         fresh = [name if name == "_" else self.build.fresh(f"new_{name}") for name in names]
         taken = Plain(f"{', '.join(fresh)} = {self.build.slot(value)}")
         pairs = zip(target.elts, names, fresh, strict=True)
         return [taken, *(self._put(one, new) for one, name, new in pairs if name != "_")]
-
-    def _side_by_side(self, targets: Sequence[ast.expr], values: Sequence[ast.expr]) -> list[Item]:
-        """`a, b = x, y`, one after the other where no value reads what was just set."""
-        if len(targets) != len(values):
-            raise Unknown
-        set_names = {one.id for one in targets[:-1] if isinstance(one, ast.Name)}
-        if any(isinstance(part, ast.Name) and part.id in set_names for one in values[1:] for part in ast.walk(one)):
-            raise Unknown
-        return [self._put(target, self._value(value)) for target, value in zip(targets, values, strict=True)]
 
     def _augmented(self, node: ast.AugAssign) -> Put:
         target = self.build.slot(node.target)
@@ -213,6 +205,13 @@ class Reader:
             if isinstance(part, ast.Name) and part.id == name and part not in own:
                 return False
         return not is_live_behind(self.module, self._branch, self._inside, name)
+
+
+def _crosses(target: ast.Tuple, value: ast.Tuple) -> bool:
+    """Whether `a, b = x, y` reads behind what it sets, so that it cannot be done one after the other."""
+    names = {one.id for one in target.elts[:-1] if isinstance(one, ast.Name)}
+    parts = (part for one in value.elts[1:] for part in ast.walk(one))
+    return any(isinstance(part, ast.Name) and part.id in names for part in parts)
 
 
 def _is_for_logs(name: str, arm: Sequence[ast.stmt]) -> bool:

@@ -295,7 +295,9 @@ def _is_reduced_boolean(module: Module, node: ast.expr) -> bool:
 
 
 def _whole(build: Build, test: ast.expr) -> str | None:
-    """`torch.equal(a, b)` and its like, which give a Python bool."""
+    """`torch.equal(a, b)` and its like, which give a Python bool, and `all(…)`, `any(…)` of a generator."""
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id in {"all", "any"}:
+        return _each(build, test)
     if not isinstance(test, ast.Call) or test.keywords or len(test.args) != 2:
         return None
     name = dotted(test.func)
@@ -304,6 +306,18 @@ def _whole(build: Build, test: ast.expr) -> str | None:
     if name == "torch.allclose":
         return f"{{torch}}.isclose({build.slot(test.args[0])}, {build.slot(test.args[1])}).all()"
     return None
+
+
+def _each(build: Build, test: ast.Call) -> str | None:
+    """`all(x > 0 for x in xs)` as a tensor."""
+    each = test.args[0] if len(test.args) == 1 else None
+    if not isinstance(each, ast.GeneratorExp | ast.ListComp) or len(each.generators) != 1:
+        return None
+    around, element = each.generators[0], as_tensor(build, each.elt)
+    if around.ifs or around.is_async or element is None:
+        return None
+    target, among = build.slot(around.target), build.slot(around.iter)
+    return f"{{torch}}.stack([{element} for {target} in {among}]).{ast.unparse(test.func)}()"
 
 
 _REDUCTIONS = frozenset(
@@ -328,10 +342,12 @@ def _comparison(build: Build, test: ast.Compare) -> str | None:
 
 def _side(build: Build, side: ast.expr, other: ast.expr) -> str:
     """One side of a comparison. What Python would compare in double precision, the tensor does as well."""
-    node, how = unread(side)
+    node, how = unread(side.value if isinstance(side, ast.NamedExpr) else side)
+    if not how:
+        return build.slot(side)
     slot = build.slot(node)
-    if not how or node is side:
-        return slot
+    if isinstance(side, ast.NamedExpr):
+        slot = f"({build.slot(side.target)} := {slot})"
     if how == "int":
         return f"{slot}.long()"
     if how == "bool":

@@ -305,6 +305,35 @@ class AssignmentInTensorBranch(Rule):
             """,
             calls=("f(torch.ones(2, 2))", "f(torch.arange(6.0).view(3, 2))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(low, high, parts: list[torch.Tensor]):
+                    low, high = low * 1.0, high * 1.0
+                    if low.sum() > high.sum():
+                        low, high = high, low
+                    if all(bool((part > 0).all()) for part in parts):
+                        low = low - 1
+                    return high - 2 * low
+            """,
+            after="""
+                import torch
+
+                def f(low, high, parts: list[torch.Tensor]):
+                    low, high = low * 1.0, high * 1.0
+                    condition = low.sum() > high.sum()
+                    new_low, new_high = high, low
+                    low = torch.where(condition, new_low, low)
+                    high = torch.where(condition, new_high, high)
+                    low = torch.where(torch.stack([(part > 0).all() for part in parts]).all(), low - 1, low)
+                    return high - 2 * low
+            """,
+            calls=(
+                "f(torch.ones(3), torch.zeros(3), [torch.ones(2), torch.ones(3)])",
+                "f(torch.zeros(3), torch.ones(3), [torch.ones(2), -torch.ones(3)])",
+            ),
+        ),
         Leaves(
             source="""
                 import torch
