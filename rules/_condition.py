@@ -35,6 +35,7 @@ class Build:
 
     def __post_init__(self) -> None:
         self.named = _meant(self.module, self.named)
+        self.tensors |= _names_of_tensors(self.module, self.named)
 
     def slot(self, part: Part) -> str:
         """A slot for a part."""
@@ -125,6 +126,15 @@ def _meant(module: Module, named: ast.AST) -> ast.AST:
     return next((part for part in behind if not is_plain(module, part)), named)
 
 
+def _names_of_tensors(module: Module, named: ast.AST) -> set[str]:
+    """The name that must be a tensor's in a comparison that Dynamo named: the other side is none."""
+    if not isinstance(named, ast.Compare) or len(named.ops) != 1:
+        return set()
+    sides = [named.left, named.comparators[0]]
+    open_sides = [side for side in sides if module.analysis.value(side).kind not in (Kind.PLAIN, Kind.SIZE, Kind.NONE)]
+    return {side.id for side in open_sides if isinstance(side, ast.Name)} if len(open_sides) == 1 else set()
+
+
 def is_plain(module: Module, node: ast.expr) -> bool:
     """Whether Python decides a condition without a tensor's values, for certain."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -144,6 +154,10 @@ def _describes(node: ast.expr) -> bool:
     """`x.dtype`, `x.shape[0]`, `x.dim()`, `len(x)`, `isinstance(x, T)` and their like."""
     while isinstance(node, ast.Subscript):
         node = node.value
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str)
+    if isinstance(node, ast.Attribute) and dotted(node.value) == "torch":
+        return _DTYPE.fullmatch(node.attr) is not None
     if isinstance(node, ast.Attribute):
         return node.attr in {
             "dtype",
@@ -162,6 +176,7 @@ def _describes(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
+_DTYPE = re.compile(r"(bfloat16|(float|int|uint|complex)\d+|half|float|double|int|long|short|bool)")
 _READS = frozenset({"item", "tolist"})
 
 

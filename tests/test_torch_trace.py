@@ -110,7 +110,7 @@ def spans(process: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 SITES = {
     "x.max().item()": ("GB0124", None),
     "t.item()": ("GB0124", "GF101"),
-    "y.abs().sum() > 0": ("GB0170", None),
+    "y.abs().sum() > 0": ("GB0170", "GF206"),
     'print("shape", y.shape)': ("GB0059", "GF301"),
     "x.nonzero()": ("GB0036", None),
     "x[x > 1]": ("GB0036", None),
