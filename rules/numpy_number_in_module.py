@@ -208,12 +208,13 @@ def _numbers(site: Site, owner: ast.ClassDef) -> Iterator[tuple[ast.expr, str]]:
     """The expressions in the class that give a layer or a named attribute a NumPy number, and what to put there."""
     assert site.break_ is not None
     about = site.module.segment(site.node) + site.break_.explanation
+    of_backend = site.break_.id == "GB0219"  # the operation of a layer; else an attribute has to be named
     for function in owner.body:
         if not isinstance(function, ast.FunctionDef):
             continue
         names = NumpyNames(site.module, function)
         for node in ast.walk(function):
-            if isinstance(node, ast.Call) and _is_layer(site.module, node):
+            if of_backend and isinstance(node, ast.Call) and _is_layer(site.module, node):
                 for value in (*node.args, *(keyword.value for keyword in node.keywords)):
                     yield from ((one, "int({old})") for one in _parts(value) if names.holds(one))
             elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and names.holds(node.value):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
-from graphfix.source.module import FUNCTIONS
+
+from ._hoist import defined_above
 
 _QUERIES = frozenset(
     """
@@ -59,13 +59,12 @@ class PlatformQuery(Rule):
             return None
         if not all(isinstance(one, ast.Constant) for one in asked.args):
             return None
-        top = [one for one in module.parents(asked) if isinstance(one, (*FUNCTIONS, ast.ClassDef))]
         name = _name(meaning, asked)
-        if not top or re.search(rf"\b{name}\b", module.text):
+        if re.search(rf"\b{name}\b", module.text):
             return None
         text = f"@{{torch}}.compiler.assume_constant_result\ndef {name}():\n    return {{asked}}\n\n\n"
         shared = site.replace(asked, f"{name}()")
-        return site.together(shared, _spaced(site.before(top[-1], text, asked=asked), name))
+        return site.together(shared, defined_above(site, asked, f"def {name}", text, asked=asked))
 
     cases = (
         Rewrites(
@@ -180,15 +179,6 @@ class PlatformQuery(Rule):
             calls=("f(torch.ones(2), '')",),
         ),
     )
-
-
-def _spaced(rewrite: Rewrite | None, name: str) -> Rewrite | None:
-    """The new function with the two empty lines below it that stand above it too."""
-    edits = rewrite.edits if rewrite else ()
-    spaced = [
-        replace(edit, text=edit.text.rstrip("\n") + "\n\n\n") if f"def {name}" in edit.text else edit for edit in edits
-    ]
-    return Rewrite(tuple(spaced)) if rewrite else None
 
 
 def _name(meaning: str, asked: ast.Call) -> str:
