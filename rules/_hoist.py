@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from graphfix.rule import Rewrite, Site
 from graphfix.source.module import FUNCTIONS, Module
+from graphfix.source.names import binders, scopes
 
 
 def outermost(module: Module, node: ast.AST) -> ast.stmt | None:
@@ -27,20 +28,17 @@ def defined_above(site: Site, node: ast.AST, start: str, template: str, **parts:
     return Rewrite(tuple(edits))
 
 
-def free_of(node: ast.AST, function: ast.AST) -> bool:
-    """Whether a definition inside a function reads none of the function's own names."""
-    inside = set(ast.walk(node))
-    own: set[str] = set()
-    for one in ast.walk(function):
-        if isinstance(one, ast.arg) and one not in inside:
-            own.add(one.arg)
-        elif isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load) and one not in inside:
-            own.add(one.id)
-        elif isinstance(one, ast.Import | ast.ImportFrom) and one not in inside:
-            own |= {(alias.asname or alias.name).partition(".")[0] for alias in one.names}
-        elif isinstance(one, (*FUNCTIONS, ast.ClassDef)) and one not in inside and one is not function:
-            own.add(one.name)
-    return not any(isinstance(one, ast.Name) and one.id in own | {"__class__"} for one in inside)
+def free_of(module: Module, made: ast.ClassDef) -> bool:
+    """Whether a class that a function makes reads none of the function's own names."""
+    inside = set(ast.walk(made))
+    for name in inside:
+        if isinstance(name, ast.Name) and name.id != made.name:
+            binding = (one for one in scopes(module, name) if next(binders(one, name.id), None) is not None)
+            if next(binding, made) not in inside:
+                return False
+        elif isinstance(name, ast.Nonlocal) or (isinstance(name, ast.Name) and name.id == "__class__"):
+            return False
+    return True
 
 
 def following(module: Module, statement: ast.stmt) -> Sequence[ast.stmt]:

@@ -45,7 +45,7 @@ class LocalClass(Rule):
         function = next((one for one in module.parents(site.node) if isinstance(one, FUNCTIONS)), None)
         if made is None:  # Dynamo may name the line alone
             return None
-        if function is None or not any(one is function for one in module.parents(made)) or not free_of(made, function):
+        if function is None or not any(one is function for one in module.parents(made)) or not free_of(module, made):
             return None
         outside = [line for number, line in enumerate(module.lines, 1) if not _inside(number, function)]
         if not following(module, made) or any(re.search(rf"\b{made.name}\b", line) for line in outside):
@@ -82,6 +82,7 @@ class LocalClass(Rule):
 
                 def f(x):
                     y = x.sin()
+
                     pair = Pair(y, y + 1)
                     return pair.one * pair.other
             """,
