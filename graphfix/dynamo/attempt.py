@@ -116,13 +116,14 @@ class _Trial:
             times.append(self._seconds(0, functions[0]))
             parts.append(self._total_by_region())
         self.results = [self._result(number, function) for number, function in enumerate(functions)]
+        args, kwargs = self._prepared(0)
         return {
             "first": first,
             "median": statistics.median(times),
             "runs": times,
             "regions": {name: statistics.median(part[name] for part in parts) for name in self._runs},
             "regions_first": begun,
-            "launches": launches(lambda: self._seconds(0, functions[0]), self._device),
+            "launches": launches(lambda: functions[0](*args, **kwargs), self._device),
         }
 
     def _clocked(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
