@@ -9,6 +9,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
 from ._bars import bar_at, bar_items, is_library_bar, without_bar
+from ._effects import eager_only
 
 
 class TqdmLoop(Rule):
@@ -135,6 +136,20 @@ class TqdmLoop(Rule):
         ),
         Leaves(
             source="""
+                import torch
+                from tqdm import tqdm
+
+                class Steps(torch.nn.Module):
+                    def forward(self, x: torch.Tensor, steps):
+                        for step in steps if torch.compiler.is_compiling() else tqdm(steps):
+                            x = x + step
+                        return x
+
+                f = Steps()
+            """,
+        ),
+        Leaves(
+            source="""
                 def f(x, steps):
                     for step in steps:
                         x = x + step
@@ -147,4 +162,5 @@ class TqdmLoop(Rule):
 
 def _bar_in(module: Module, head: ast.expr) -> ast.Call | None:
     calls = (node for node in ast.walk(head) if isinstance(node, ast.Call))
-    return next((one for one in calls if is_library_bar(module, one) and bar_items(module, one)), None)
+    bars = (one for one in calls if is_library_bar(module, one) and not eager_only(module, one))
+    return next((bar for bar in bars if bar_items(module, bar)), None)
