@@ -36,6 +36,15 @@ class Numbers:
         """The template for the whole expression."""
         return _slots(ast.unparse(self.tensor(node)))
 
+    def reshaped(self, node: ast.expr, shape: int) -> str:
+        """The template for the whole expression, reshaped."""
+        reshape = ast.Attribute(self.tensor(node), "reshape", ast.Load())
+        return _slots(ast.unparse(ast.Call(reshape, [ast.Constant(shape)], [])))
+
+    def is_closed(self, node: ast.expr) -> bool:
+        """Whether a method can be called on the whole expression without parentheses."""
+        return isinstance(self.tensor(node), ast.Call | ast.Name | ast.Attribute)
+
     def dtype(self, node: ast.expr) -> str:
         """The template for the dtype of the whole expression."""
         return _slots(ast.unparse(ast.Attribute(self.tensor(node), "dtype", ast.Load())))

@@ -52,7 +52,7 @@ class ItemAsArgument(Rule):
         call = parent(module, call) if isinstance(call, ast.keyword) else call
         assert isinstance(call, ast.Call)
         name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
-        if name == "fill_" and whole is read.node:
+        if name == "fill_" and whole is read.node and not read.conversion:
             return None  # GF101's
         bounds = _two_bounds(module, call) if name in _CLAMPS else None
         return _as_two(site, call, bounds) if bounds is not None else as_tensors(site, whole)

@@ -40,7 +40,7 @@ class ItemInFill(Rule):
                     yield Site(module, item)
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        fill = next(site.module.parents(site.node), None)
+        fill = next((one for one in site.module.parents(site.node) if not isinstance(one, ast.keyword)), None)
         if fill is None or (item := _filled_item(fill)) is not site.node:
             return None
         assert item is not None
@@ -96,6 +96,25 @@ class ItemInFill(Rule):
             """,
             calls=("f(torch.arange(4.0))", "f(torch.ones(2, 4))"),
         ),
+        Rewrites(
+            before="""
+                def f(x, t):
+                    y = x.clone()
+                    y[..., 0].fill_(value=t.max().item())
+                    return y.data.fill_(
+                        t[0].item()  # the first
+                    ) + x
+            """,
+            after="""
+                def f(x, t):
+                    y = x.clone()
+                    y[..., 0].fill_(value=t.max().detach().reshape(()))
+                    return y.data.fill_(
+                        t[0].detach().reshape(())  # the first
+                    ) + x
+            """,
+            calls=("f(torch.ones(2, 3), torch.tensor([1.0, 3.0]))",),
+        ),
         Leaves(
             source="""
                 def f(x, t):
@@ -119,8 +138,9 @@ def _filled_item(node: ast.AST) -> ast.Call | None:
     """The `t.item()` of `x.fill_(t.item())`."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "fill_"):
         return None
-    if len(node.args) != 1 or node.keywords:
+    given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "value")]
+    if len(given) != 1 or len(node.args) + len(node.keywords) != 1:
         return None
-    item = node.args[0]
+    item = given[0]
     is_item = isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr == "item"
     return item if is_item and isinstance(item, ast.Call) and not item.args and not item.keywords else None

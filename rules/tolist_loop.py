@@ -1,0 +1,177 @@
+"""GF110: `for v in t.tolist():`, `a, b = t.tolist()`, `x[i.tolist()]`."""
+
+from __future__ import annotations
+
+import ast
+
+from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+from graphfix.source.module import Module
+
+from ._dims import has_no_gradient
+from ._match import dotted
+from ._reads import parent
+from ._uses import target_of
+
+_TAKE_TENSORS = frozenset({"sum", "max", "min", "len", "enumerate", "zip", "reversed", "list", "tuple", "iter"})
+_MAKERS = frozenset({"torch.tensor", "torch.as_tensor"})
+
+
+class TolistLoop(Rule):
+    """What it does:
+        Loops over a tensor, unpacks or indexes it, or indexes by it, where its numbers were read into a list first.
+
+    Why it breaks the graph:
+        `.tolist()` asks for values that exist only at run time, so Dynamo ends the graph (GB0109, GB0033, GB0124), and
+        on a GPU the host waits for the device.
+
+    Example:
+        for weight in weights.tolist():
+            y = y + weight * x
+
+        for weight in weights.detach():
+            y = y + weight * x
+
+    Safety:
+        Proven. A tensor has the same elements in the same order; a run must show that what takes them computes the
+        same with tensors without dimensions.
+    """
+
+    code, name = "GF110", "tolist-loop"
+    title = "take the tensor's elements, not a list of numbers"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0109", "GB0033", "GB0124"})
+    dual = True
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        module, call = site.module, site.node
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "tolist"):
+            return None
+        tensor = call.func.value
+        while isinstance(tensor, ast.Call) and isinstance(tensor.func, ast.Attribute):
+            if tensor.func.attr not in ("cpu", "detach", "numpy") or tensor.args or tensor.keywords:
+                break
+            tensor = tensor.func.value
+        text = "{tensor}" if has_no_gradient(module, tensor) else "{tensor}.detach()"
+        above = parent(module, call)
+        if isinstance(above, ast.Call) and module.analysis.meaning(above.func) in _MAKERS and above.args == [call]:
+            return _copied(site, above, text, tensor)
+        return site.replace(call, text, tensor=tensor) if _takes_tensor(module, call) else None
+
+    cases = (
+        Rewrites(
+            before="""
+                def f(x, weights):
+                    y = x
+                    for weight in weights.tolist():
+                        y = y + weight * x
+                    return y
+            """,
+            after="""
+                def f(x, weights):
+                    y = x
+                    for weight in weights.detach():
+                        y = y + weight * x
+                    return y
+            """,
+            calls=("f(torch.ones(3), torch.arange(4.0))", "f(torch.ones(3), torch.arange(4))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                class Affine(torch.nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.pair = torch.nn.Parameter(torch.tensor([2.0, 1.0]))
+
+                    def forward(self, x, order):
+                        scale, shift = self.pair.detach().cpu().tolist()
+                        first = order.long().tolist()[0]
+                        return x[order.long().tolist()] * scale + shift + first
+
+                f = Affine()
+            """,
+            after="""
+                import torch
+
+                class Affine(torch.nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.pair = torch.nn.Parameter(torch.tensor([2.0, 1.0]))
+
+                    def forward(self, x, order):
+                        scale, shift = self.pair.detach()
+                        first = order.long()[0]
+                        return x[order.long()] * scale + shift + first
+
+                f = Affine()
+            """,
+            calls=("f(torch.arange(3.0), torch.tensor([2, 0]))",),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, shifts):
+                    values = shifts.tolist()  # one a row
+                    rows = [x + 2 * v for v in values]
+                    again = torch.tensor(shifts.tolist(), dtype=torch.float32)
+                    return torch.stack(rows), again * sum(values)
+            """,
+            after="""
+                import torch
+
+                def f(x, shifts):
+                    values = shifts.detach()  # one a row
+                    rows = [x + 2 * v for v in values]
+                    again = shifts.detach().to(dtype=torch.float32, copy=True)
+                    return torch.stack(rows), again * sum(values)
+            """,
+            calls=("f(torch.arange(3.0), torch.tensor([2.0, 0.5]))", "f(torch.arange(3.0), torch.tensor([2, 1]))"),
+        ),
+        Leaves(
+            source="""
+                def f(x, sizes):
+                    return [part * 2 for part in x.split(sizes.tolist())]
+            """,
+            calls=("f(torch.arange(3.0), torch.tensor([2, 1]))",),
+        ),
+        Leaves(
+            source="""
+                def f(x, t):
+                    return x * 2, t.tolist()
+            """,
+            calls=("f(torch.arange(3.0), torch.tensor([2, 1]))",),
+        ),
+    )
+
+
+def _copied(site: Site, call: ast.Call, text: str, tensor: ast.expr) -> Rewrite | None:
+    """`torch.tensor(t.tolist(), …)` as a copy of the tensor."""
+    if any(keyword.arg not in ("dtype", "device") for keyword in call.keywords):
+        return None
+    given = ", ".join(f"{one.arg}={{{one.arg}}}" for one in call.keywords)
+    copied = f"{text}.to({given}, copy=True)" if given else f"{text}.clone()"
+    parts = {str(one.arg): one.value for one in call.keywords}
+    return site.replace(call, copied, tensor=tensor, **parts)
+
+
+def _takes_tensor(module: Module, node: ast.expr, depth: int = 3) -> bool:
+    """Whether what takes a list can take a tensor: a loop, an index, names on the left, some builtins."""
+    above = parent(module, node)
+    if isinstance(above, ast.For | ast.comprehension):
+        return above.iter is node
+    if isinstance(above, ast.Subscript):
+        return True
+    if isinstance(above, ast.Call):
+        return node in above.args and dotted(above.func) in _TAKE_TENSORS
+    if not isinstance(above, ast.Assign | ast.AnnAssign | ast.NamedExpr):
+        return False
+    target, function = target_of(module, node), module.function_of(node)
+    if isinstance(target, ast.Tuple | ast.List):
+        return not any(isinstance(one, ast.Starred) for one in target.elts)
+    if not isinstance(target, ast.Name) or function is None or not depth:
+        return False
+    names = [one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id == target.id]
+    loads = [one for one in names if isinstance(one.ctx, ast.Load)]
+    return bool(loads) and all(_takes_tensor(module, one, depth - 1) for one in loads)
