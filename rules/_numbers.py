@@ -41,6 +41,10 @@ class Numbers:
         reshape = ast.Attribute(self.tensor(node), "reshape", ast.Load())
         return _slots(ast.unparse(ast.Call(reshape, [ast.Constant(shape)], [])))
 
+    def compared(self, node: ast.expr, operator: ast.cmpop, bound: ast.expr) -> str:
+        """The template for a comparison of the whole expression."""
+        return _slots(ast.unparse(ast.Compare(self.tensor(node), [operator], [bound])))
+
     def is_closed(self, node: ast.expr) -> bool:
         """Whether a method can be called on the whole expression without parentheses."""
         return isinstance(self.tensor(node), ast.Call | ast.Name | ast.Attribute)
@@ -223,3 +227,19 @@ def aliased(site: Site, read: Read) -> bool:
     function = site.module.function_of(read.node)
     owner = owner_of(read.tensor)
     return function is not None and owner != "" and changes_in_place(function, owner)
+
+
+def index_text(part: ast.expr, given: dict[str, ast.AST]) -> str:
+    """An index as text with slots, whose parts go to `given`."""
+
+    def slot(node: ast.expr | None) -> str:
+        if node is None:
+            return ""
+        name = f"other{len(given)}"
+        given[name] = node
+        return f"{{{name}}}"
+
+    if not isinstance(part, ast.Slice):
+        return slot(part)
+    step = f":{slot(part.step)}" if part.step else ""
+    return f"{slot(part.lower)}:{slot(part.upper)}{step}"

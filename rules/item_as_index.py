@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.values import Kind
 
-from ._numbers import Numbers, guarded
+from ._numbers import Numbers, guarded, index_text
 from ._reads import number_around, parent, read_at
 
 
@@ -161,25 +161,9 @@ def _looked_up(site: Site, place: ast.Subscript, index: ast.expr) -> Rewrite | N
     if dim is None:
         return None
     given = dict(numbers.parts)
-    shown = ", ".join(text if one is index else _shown(one, given) for one in parts)
+    shown = ", ".join(text if one is index else index_text(one, given) for one in parts)
     template = f"{{place}}[{shown}].squeeze({dim})"
     return guarded(site, numbers, site.replace(place, template, **given, place=place.value))
-
-
-def _shown(part: ast.expr, given: dict[str, ast.AST]) -> str:
-    """An index as text with slots."""
-
-    def slot(node: ast.expr | None) -> str:
-        if node is None:
-            return ""
-        name = f"other{len(given)}"
-        given[name] = node
-        return f"{{{name}}}"
-
-    if not isinstance(part, ast.Slice):
-        return slot(part)
-    step = f":{slot(part.step)}" if part.step else ""
-    return f"{slot(part.lower)}:{slot(part.upper)}{step}"
 
 
 def _dim(parts: Sequence[ast.expr], index: ast.expr) -> int | None:
