@@ -9,7 +9,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
 from ._effects import EFFECT_BREAKS, eager_only
-from ._match import is_log_statement
+from ._match import is_harmless, is_log_statement
 
 
 class LogCall(Rule):
@@ -43,7 +43,9 @@ class LogCall(Rule):
 
     def rewrite(self, site: Site) -> Rewrite | None:
         statement = site.enclosing(ast.Expr)
-        if statement is None or not is_log_statement(statement, site.module) or eager_only(site.module, statement):
+        if statement is None or eager_only(site.module, statement):
+            return None
+        if not is_log_statement(statement, site.module) and not _is_named_logger(site, statement):
             return None
         return site.replace(statement, "if not {torch}.compiler.is_compiling():\n    {log}\n", log=statement)
 
@@ -194,6 +196,44 @@ class LogCall(Rule):
             """,
             calls=("f(torch.ones(3))", "f(torch.ones(4), mask=torch.zeros(4))"),
         ),
+        Rewrites(
+            before="""
+                import logging
+                import torch
+                from torch import nn
+
+                class Noted(nn.Module):
+                    journal = logging.getLogger("speech.frontend")
+
+                    def note(self, what: str, value: torch.Tensor) -> torch.Tensor:
+                        self.journal.debug("%s: %s", what, tuple(value.shape))
+                        return value
+
+                    def forward(self, wave):
+                        return self.note("out", self.note("in", wave * 2).relu())
+
+                f = Noted()
+            """,
+            after="""
+                import logging
+                import torch
+                from torch import nn
+
+                class Noted(nn.Module):
+                    journal = logging.getLogger("speech.frontend")
+
+                    def note(self, what: str, value: torch.Tensor) -> torch.Tensor:
+                        if not torch.compiler.is_compiling():
+                            self.journal.debug("%s: %s", what, tuple(value.shape))
+                        return value
+
+                    def forward(self, wave):
+                        return self.note("out", self.note("in", wave * 2).relu())
+
+                f = Noted()
+            """,
+            calls=("f(torch.ones(3))", "f(torch.ones(4))"),
+        ),
         Leaves(
             source="""
                 import torch
@@ -246,3 +286,12 @@ class LogCall(Rule):
             calls=("f(torch.ones(3))",),
         ),
     )
+
+
+def _is_named_logger(site: Site, statement: ast.Expr) -> bool:
+    """Whether Dynamo itself says that the statement calls a logger, whatever it is called."""
+    call = statement.value
+    if site.break_ is None or site.break_.id != "GB0291" or call is not site.node or not isinstance(call, ast.Call):
+        return False
+    values = (*call.args, *(keyword.value for keyword in call.keywords))
+    return all(is_harmless(site.module, value) for value in values)
