@@ -240,12 +240,18 @@ CHOICE = "short(x) if {torch}.compiler.is_compiling() else {original}"
             f"            if torch.compiler.is_compiling()\n            else {LONG}\n        )\n",
             id="three lines",
         ),
+        pytest.param(
+            f"    x = {LONG}(1, 2, 3, 4, 5, 6, 7, 8, 9)\n",
+            "    x = (\n        short(x)\n        if torch.compiler.is_compiling()\n"
+            f"        else {LONG}(1, 2, 3, 4, 5, 6, 7, 8, 9)\n    )\n",
+            id="still too long, but less",
+        ),
     ],
 )
 def test_a_choice_too_long_for_a_line_takes_several(before: str, after: str) -> None:
     source = f"import torch\ndef f(x):\n{before}"
     module = Module("m.py", source)
     calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
-    old = next(node for node in calls if ast.unparse(node) in (MIDDLE, LONG))
+    old = next(node for node in calls if ast.unparse(node).startswith((MIDDLE, LONG)))
     edits = replace(module, old, CHOICE, {"original": old})
     assert apply(source, edits) == f"import torch\ndef f(x):\n{after}"

@@ -13,12 +13,14 @@ LONGEST = 120
 """A line may have so many characters; those that were longer before may stay so."""
 
 
-def is_too_long(text: str, module: Module) -> bool:
-    """Whether the text has a line too long that the module does not have."""
-    if not any(len(line) > LONGEST for line in text.split("\n")):
-        return False
+def too_long(text: str, module: Module) -> int:
+    """By how many characters the longest line is too long that the text has and the module has not; 0 for none."""
+    longest = max(map(len, text.split("\n")))
+    if longest <= LONGEST:
+        return 0
     known = set(module.lines)
-    return any(len(line) > LONGEST and line not in known for line in text.replace("\r\n", "\n").split("\n"))
+    lines = (line for line in text.replace("\r\n", "\n").split("\n") if line not in known)
+    return max(0, max(map(len, lines), default=0) - LONGEST)
 
 
 def wrapped(

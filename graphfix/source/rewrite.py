@@ -19,7 +19,7 @@ from graphfix.model import Edit
 from graphfix.source._shape import Part, Swaps, shape
 from graphfix.source._swap import swap as swap_node
 from graphfix.source._template import Template, modules_of, parenthesized
-from graphfix.source._wrap import is_too_long, wrapped
+from graphfix.source._wrap import too_long, wrapped
 from graphfix.source.imports import importing
 from graphfix.source.module import Module
 from graphfix.source.names import import_name
@@ -119,12 +119,12 @@ def _put_expression(module: Module, seen: Window, old: ast.AST, filling: Templat
 
     for new in (made, parenthesized(made)):
         if (text := put(original, new)) is not None:
-            if is_too_long(text, module):
+            if too_long(text, module):
                 line = module.line(module.location(old).line)
                 margin = line[: len(line) - len(line.lstrip())]
                 layouts = wrapped(seen.places, seen.tree, original, made, margin)
-                shorter = (put(*layout) for layout in layouts)
-                return next((found for found in shorter if found and not is_too_long(found, module)), text)
+                texts = [text, *filter(None, (put(*layout) for layout in layouts))]
+                return min(texts, key=lambda found: too_long(found, module))
             return text
     raise CannotRewrite(f"{module.path}:{module.location(old).line} cannot take this expression.")
 
