@@ -288,7 +288,12 @@ def _hits(module: Module, loop: ast.For) -> _Hits | None:
     """The hits that a loop runs over, None where its header needs no change."""
     value = only_value(module, loop.iter) if isinstance(loop.iter, ast.Name) else loop.iter
     counted = value
-    while isinstance(counted, ast.Call) and isinstance(counted.func, ast.Attribute):
+    while counted is not None:
+        if isinstance(counted, ast.Subscript):  # the first of a tuple, or the only column
+            counted = counted.value
+            continue
+        if not isinstance(counted, ast.Call) or not isinstance(counted.func, ast.Attribute):
+            break
         if counted.func.attr == "nonzero":
             of = counted.args[0] if dotted(counted.func.value) == "torch" and counted.args else counted.func.value
             return _Hits(value if isinstance(loop.iter, ast.Name) else None, f"range({_rows(of)})")
@@ -343,9 +348,7 @@ class _Loop:
         body = list(self._block(self.loop.body))
         if not self.token or not self.wrote:
             raise _OtherPattern
-        target = ast.unparse(self.loop.target)
-        target = target[1:-1] if target.startswith("(") else target
-        return [f"for {target} in {over}:", *(f"    {line}" for line in body)]
+        return [f"for {_bare(self.loop.target)} in {over}:", *(f"    {line}" for line in body)]
 
     def _block(self, block: Sequence[ast.stmt]) -> Iterator[str]:
         for statement in block:
@@ -372,7 +375,7 @@ class _Loop:
             if len(node.targets) == 1 and (added := self._index_add(node.value)) is not None:
                 yield f"{ast.unparse(node.targets[0])} = {added[0]} + {{torch}}.where(rows, {added[1]}, 0)"
             else:
-                yield f"{' = '.join(map(ast.unparse, node.targets))} = {self._text(node.value)}"
+                yield f"{' = '.join(map(_bare, node.targets))} = {self._text(node.value)}"
         else:
             raise _OtherPattern
 
@@ -488,6 +491,12 @@ class _Loop:
         if self.place in names:
             raise _OtherPattern
         return f"{of}[{', '.join(':' if name == self.token else name for name in names)}]"
+
+
+def _bare(target: ast.expr) -> str:
+    """The text of what is assigned to, without the parentheses that a tuple needs elsewhere."""
+    text = ast.unparse(target)
+    return text[1:-1] if isinstance(target, ast.Tuple) and text.startswith("(") and len(target.elts) > 1 else text
 
 
 def _first(at: ast.expr) -> ast.expr:
