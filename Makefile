@@ -11,11 +11,11 @@ export TORCH MADE_FOR
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help test check demo models bench clean outdated
+.PHONY: help test check demo models bench gpu-bench clean outdated
 .SILENT:
 
 help: ## list these commands
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 test: .venv/dev.stamp ## set everything up, then run the tests
 	echo "==> running the tests"
@@ -40,6 +40,10 @@ models: .venv/dev.stamp ## install the versions of transformers that the model t
 bench: .venv/dev.stamp .venv/torchfix.stamp ## time scans beside what else there is (some minutes)
 	.venv/bin/python tests/bench_scan.py
 	TORCHFIX=$(CURDIR)/.venv/torchfix/bin/torchfix .venv/bin/python tests/bench_static.py
+
+gpu-bench: .venv/dev.stamp ## on a CUDA machine: what fixes and plans are worth on chatterbox, at full size
+	.venv/bin/python examples/chatterbox/install.py
+	.venv/bin/python examples/chatterbox/bench.py
 
 clean: ## remove the environment, caches and outputs
 	rm -rf .venv build dist out graphfix.egg-info

@@ -24,8 +24,9 @@ from graphfix.model import Call
 
 Emit = Callable[[dict[str, Any]], None]
 
-LEAST_SHARE = 0.03
-"""What takes less of the whole is not worth a region of its own."""
+LEAST_SHARE = 0.01
+"""What takes less of the whole in eager is not worth a region of its own. Beside a region that became six times faster,
+1 % is 6 % of what is left."""
 UNROLLS = 4
 """A part that runs so often within one run of a method is in a loop, which Dynamo unrolls."""
 LOOP_SHARE = 0.3
