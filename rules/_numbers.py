@@ -193,12 +193,25 @@ def guarded(site: Site, numbers: Numbers, *rewrites: Rewrite | None) -> Rewrite 
     if not guards:
         return site.together(*rewrites)
     statement = statement_of(site.module, site.node)
-    if statement is None or not all(map(is_pure, numbers.parts.values())):
+    if statement is None or any(map(_may_write, numbers.parts.values())):
         return None
     said = "graphfix: Python refuses this value"
     text = "\n".join(f'{{torch}}._assert_async({guard}, "{said}")' for guard in guards)
     used = {name: part for name, part in numbers.parts.items() if f"{{{name}}}" in text}
+    if not all(map(is_pure, used.values())):  # computed twice
+        return None
     return site.together(site.before(statement, text, **used), *rewrites)
+
+
+def _may_write(part: ast.AST) -> bool:
+    """Whether an expression binds a name or calls a method in place."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
+            return True
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr.endswith("_") and not called.attr.endswith("__"):
+            return True
+    return False
 
 
 def as_tensors(site: Site, node: ast.expr, named: tuple[ast.AST, ...] | None = None) -> Rewrite | None:
