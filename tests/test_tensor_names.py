@@ -1,4 +1,4 @@
-"""What Dynamo names as a tensor is one in the branches nested in it, and what Python decides stays Python's."""
+"""What Dynamo names as a tensor is one in what stands around it, and what Python decides stays Python's."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def fixed(source: str, code: str, named: str) -> str:
 
 
 def test_a_nested_ternary_on_the_same_name() -> None:
-    head = "import torch\ndef f(a, b, limit):\n    kl = (a - b).mean()\n"
-    source = head + "    return 2.0 if kl > limit else (0.5 if kl < 3 * b else 1.0)\n"
-    expected = "return torch.where(kl > limit, 2.0, torch.where(kl < 3 * b, 0.5, 1.0))\n"
-    assert fixed(source, "GF208", "kl > limit").endswith(expected)
+    head = "import torch\ndef f(a, b):\n    kl = (a - b).mean()\n"
+    source = head + "    return 2.0 if kl > 0.5 else (0.5 if kl < 3 * b else 1.0)\n"
+    expected = "return torch.where(kl > 0.5, 2.0, torch.where(kl < 3 * b, 0.5, 1.0))\n"
+    assert fixed(source, "GF208", "kl > 0.5").endswith(expected)
 
 
 def test_a_dtype_is_compared_by_python() -> None:
@@ -43,3 +43,18 @@ def test_a_word_is_compared_by_python() -> None:
     source = head + "    if mode == 'clip' and (x > 1).any():\n        x = x.clamp(max=1)\n    return x\n"
     expected = "    if mode == 'clip':\n        x = torch.where((x > 1).any(), x.clamp(max=1), x)\n    return x\n"
     assert fixed(source, "GF206", "mode == 'clip'").endswith(expected)
+
+
+def test_a_guard_needs_only_its_own_parts_to_be_pure() -> None:
+    source = "import math\nimport torch\ndef f(x, t):\n    return math.log(t) + x.exp().unknown()\n"
+    found = fixed(source, "GF111", "math.log(t)")
+    assert "    torch._assert_async(t.detach().reshape(()) > 0," in found
+    assert "    return torch.log(t.detach().reshape(())) + x.exp().unknown()\n" in found
+
+
+def test_a_guard_stands_above_no_write() -> None:
+    source = "import math\nimport torch\ndef f(x, t):\n    return math.log(t) + t.zero_()\n"
+    module = Module("m.py", source)
+    (node,) = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call) and len(node.args) == 1]
+    (rule,) = selected(["GF111"])
+    assert rule.fix(Site(module, node)) is None

@@ -178,7 +178,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="beginnings of program names; all by default")
     parser.add_argument("--keep", type=Path, help="a folder for graphfix's JSON reports")
-    parser.add_argument("--write", choices=("first", "final"), help="the section of docs/generality.md to fill")
+    parser.add_argument(
+        "--write", choices=("first", "final", "unseen"), help="the section of docs/generality.md to fill"
+    )
     parser.add_argument("--side-by-side", type=int, default=2)
     chosen = parser.parse_args()
     with ThreadPoolExecutor(chosen.side_by_side) as pool:
