@@ -21,10 +21,10 @@ def fixed(source: str, code: str, named: str) -> str:
 
 
 def test_a_nested_ternary_on_the_same_name() -> None:
-    head = "import torch\ndef f(a, b):\n    kl = (a - b).mean()\n"
-    source = head + "    return 2.0 if kl > 0.5 else (0.5 if kl < 3 * b else 1.0)\n"
-    expected = "return torch.where(kl > 0.5, 2.0, torch.where(kl < 3 * b, 0.5, 1.0))\n"
-    assert fixed(source, "GF208", "kl > 0.5").endswith(expected)
+    head = "import torch\ndef f(a, b, limit: float):\n    kl = (a - b).mean()\n"
+    source = head + "    return 2.0 if kl > limit else (0.5 if kl < limit / 3 else 1.0)\n"
+    expected = "return torch.where(kl > limit, 2.0, torch.where(kl < limit / 3, 0.5, 1.0))\n"
+    assert fixed(source, "GF208", "kl > limit").endswith(expected)
 
 
 def test_a_dtype_is_compared_by_python() -> None:
