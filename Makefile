@@ -19,7 +19,7 @@ help: ## list these commands
 
 test: .venv/dev.stamp ## set everything up, then run the tests
 	echo "==> running the tests"
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: .venv/dev.stamp ## lint, formatting, types and import contracts
 	failed=; \

@@ -18,6 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: a file's tests share what they made, so they stay together; those of a rule do."""
+    for item in items:
+        rule = getattr(getattr(item, "callspec", None), "id", "") if item.path.name == "test_rules.py" else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {rule}"))
+
+
 def run_graphfix(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in `cwd` and return the finished process."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
