@@ -143,6 +143,28 @@ def test_a_failure_that_a_fix_brings_out_is_repaired_with_it(tmp_path: Path) -> 
     assert "@torch.no_grad()\ndef scaled" in text
 
 
+def test_what_the_compiler_fails_on_is_repaired_before_the_breaks_above_it(tmp_path: Path) -> None:
+    """Until then no repair of a break can be proven."""
+    rules = [rule for rule in all_rules() if rule.code in ("GF301", "GF501")]
+    source = """weight = torch.nn.Parameter(torch.ones(4))
+
+@torch.inference_mode()
+def scaled(x):
+    return x.sin() * weight.unsqueeze(0)
+
+def shifted(x):
+    return scaled(x) + 1
+
+def f(x):
+    for part in x.unbind():
+        print(end="")
+    return shifted(x + 1).cos()
+"""
+    repair, text = repaired(tmp_path, source, "graphfix.Call(f, torch.ones(2, 4))", *rules)
+    assert [kept.record.rule for kept in repair.kept] == ["GF501", "GF301"]
+    assert "is_compiling" in text
+
+
 def test_a_fix_that_brings_out_a_failure_alone_is_rejected(tmp_path: Path) -> None:
     rules = [rule for rule in all_rules() if rule.code == "GF301"]
     repair, text = repaired(tmp_path, HIDDEN_FAILURE, "graphfix.Call(f, torch.ones(2, 4))", *rules)

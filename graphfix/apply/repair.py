@@ -96,12 +96,15 @@ class Trial:
 
 
 def _in_order(sites: Sequence[Placed]) -> list[Placed]:
-    """The function with the most consequential site first, its sites from top to bottom.
+    """What the compiler fails on first, since no other fix can be proven before; then the function with the most
+    consequential site, its sites from top to bottom.
 
-    So a branch is repaired before what stands inside it.
+    So a branch is repaired before what stands inside it. (Breaks have ids since torch 2.8, failures have none.)
     """
     functions = list(dict.fromkeys(key(site)[:2] for site in sites))
-    return sorted(sites, key=lambda site: (functions.index(key(site)[:2]), site.location.line))
+    return sorted(
+        sites, key=lambda site: (site.event["id"] is not None, functions.index(key(site)[:2]), site.location.line)
+    )
 
 
 class Repair:
