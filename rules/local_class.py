@@ -8,7 +8,7 @@ import re
 from graphfix.model import Edit
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import FUNCTIONS, Module
-from graphfix.source.window import lines
+from graphfix.source.text import lines
 
 from ._hoist import defined_above, following, free_of
 
@@ -206,7 +206,7 @@ def _without(module: Module, statement: ast.ClassDef) -> Rewrite:
     """The lines of a statement taken out, and the empty ones below them."""
     first = min([statement.lineno, *(one.lineno for one in statement.decorator_list)])
     last = statement.end_lineno or statement.lineno
-    while not module.line(last + 1).strip():
+    while last < len(module.lines) and not module.line(last + 1).strip():
         last += 1
     text = lines(module.text)
     start, end = (sum(map(len, text[:number])) for number in (first - 1, last))

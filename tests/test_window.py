@@ -9,7 +9,8 @@ import pytest
 from graphfix.rule import apply
 from graphfix.source.module import Module
 from graphfix.source.rewrite import replace
-from graphfix.source.window import Window, lines, window
+from graphfix.source.text import lines
+from graphfix.source.window import Window, window
 
 SOURCE = """\
 # head

@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Sequence
 
-from graphfix.source.window import lines
+from graphfix.source.text import lines
 
 _STANDARD, _PACKAGES, _OWN = range(3)
 

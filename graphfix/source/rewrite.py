@@ -23,7 +23,8 @@ from graphfix.source._wrap import too_long, wrapped
 from graphfix.source.imports import importing
 from graphfix.source.module import Module
 from graphfix.source.names import import_name
-from graphfix.source.window import Window, code, line_changes, lines, window
+from graphfix.source.text import lines
+from graphfix.source.window import Window, code, line_changes, window
 
 __all__ = ["CannotRewrite", "Part", "edits_between", "replace"]
 

@@ -64,3 +64,8 @@ def read(path: str) -> SourceText:
         return decode(read_bytes(path), path)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def lines(text: str) -> list[str]:
+    """The lines as the parser counts them, with their endings."""
+    return list(io.StringIO(text, newline="\n"))

@@ -15,6 +15,7 @@ import libcst as cst
 from graphfix.errors import CannotRewrite
 from graphfix.source._places import Places
 from graphfix.source.module import Module
+from graphfix.source.text import lines
 
 
 class Window:
@@ -98,11 +99,6 @@ def onto(text: str, before: cst.Module, after: cst.Module) -> str:
             raise CannotRewrite("a form feed would be lost.")
         original[a:b] = new[c:d]
     return "".join(original)
-
-
-def lines(text: str) -> list[str]:
-    """The lines as the parser counts them, with their endings."""
-    return list(io.StringIO(text, newline="\n"))
 
 
 def line_changes(before: list[str], after: list[str]) -> Iterator[tuple[int, int, int, int]]:
