@@ -17,7 +17,7 @@ from graphfix.rule import Rewrite, Rule, Site
 from graphfix.scan.dynamic import Options
 from graphfix.source.module import Module
 
-MODEL = '''"""A model with three breaks, the last of which no rule repairs."""
+MODEL = '''"""A model with breaks, the last of which no safe rule repairs."""
 
 import logging
 
@@ -38,7 +38,7 @@ class Model(torch.nn.Module):
         bad = y < 0
         if bad.any():
             y[bad] = 0.0
-        return y * y.sum().item()
+        return y * float(repr(y.sum().item()))
 '''
 TARGETS = """
 import graphfix, torch
@@ -65,9 +65,9 @@ def test_fixes_are_proven_and_written_and_taken_back(graphfix: Run, project: Pat
     done = graphfix("apply", "model", "--format", "json", *FAST)
     found = report(done)
     (row,) = found["targets"]
-    assert done.returncode == 1, "one place stays, and that is said"
-    assert [(fix["rule"], fix["status"]) for fix in found["fixes"]] == [("GF202", "kept"), ("GF201", "kept")]
-    assert (row["before"]["sites"], row["after"]["sites"]) == (5, 1)
+    assert done.returncode == 1, "some places stay, and that is said"
+    assert [fix["rule"] for fix in found["fixes"] if fix["status"] == "kept"] == ["GF202", "GF201"]
+    assert (row["before"]["sites"], row["after"]["sites"]) == (6, 2)
     assert row["after"]["graphs"] < row["before"]["graphs"]
     assert row["eager_identical"] is True
     assert row["compiled_max_abs_diff"] <= 1e-5
@@ -117,7 +117,7 @@ def test_code_outside_the_project_goes_to_an_overlay(graphfix: Run, project: Pat
         "verify", "targets.py", "--overlay", "fixed", "--format", "json", *FAST, cwd=work, PYTHONPATH=path
     )
     (row,) = report(judged)["targets"]
-    assert (row["before"]["sites"], row["after"]["sites"], row["eager_identical"]) == (3, 1, True)
+    assert (row["before"]["sites"], row["after"]["sites"], row["eager_identical"]) == (3, 2, True)
     (work / "script.py").write_text(
         "import inspect, thepackage.model as m\nprint('is_compiling' in inspect.getsource(m))\n"
     )
