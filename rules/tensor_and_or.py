@@ -109,7 +109,7 @@ class TensorAndOr(Rule):
                     ready = (x.sum() > 0) & ~(y < 0).any() & ((x.max() < 3) | (y.max() < 3))
                     return torch.where(ready, x, y)
             """,
-            calls=("f(torch.ones(3), torch.ones(3))", "f(torch.ones(4), -torch.ones(4))"),
+            calls=("f(torch.ones(3), torch.ones(3))", "f(-torch.ones(4), torch.ones(4))"),
         ),
         Leaves(
             source="""
