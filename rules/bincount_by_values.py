@@ -79,7 +79,11 @@ class BincountByValues(Rule):
                 def f(ids):
                     if torch.compiler.is_compiling():
                         torch._assert_async((ids < 4).all(), "graphfix: ids has values beyond 4")
-                    load = torch.zeros(4, dtype=torch.int64, device=ids.device).scatter_add_(0, ids.long(), torch.ones_like(ids, dtype=torch.int64)) if torch.compiler.is_compiling() else torch.bincount(ids, minlength=4)
+                    load = (
+                        torch.zeros(4, dtype=torch.int64, device=ids.device).scatter_add_(0, ids.long(), torch.ones_like(ids, dtype=torch.int64))
+                        if torch.compiler.is_compiling()
+                        else torch.bincount(ids, minlength=4)
+                    )
                     return load.float() / ids.numel()
             """,  # noqa: E501
             calls=("f(torch.tensor([3, 0, 3]))", "f(torch.tensor([1, 1, 1, 2]))"),
@@ -111,7 +115,11 @@ class BincountByValues(Rule):
                         # how often each was taken
                         if torch.compiler.is_compiling():
                             torch._assert_async((x.flatten() < self.n).all(), "graphfix: x.flatten() has values beyond self.n")
-                        return (torch.zeros(self.n, dtype=torch.int64, device=x.flatten().device).scatter_add_(0, x.flatten().long(), torch.ones_like(x.flatten(), dtype=torch.int64)) if torch.compiler.is_compiling() else x.flatten().bincount(minlength=self.n)) + 1
+                        return (
+                            torch.zeros(self.n, dtype=torch.int64, device=x.flatten().device).scatter_add_(0, x.flatten().long(), torch.ones_like(x.flatten(), dtype=torch.int64))
+                            if torch.compiler.is_compiling()
+                            else x.flatten().bincount(minlength=self.n)
+                        ) + 1
 
                 f = Load()
             """,  # noqa: E501

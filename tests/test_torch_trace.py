@@ -108,12 +108,12 @@ def spans(process: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 SITES = {
-    "x.max().item()": ("GB0124", None),
+    "x.max().item()": ("GB0124", "GF106"),
     "t.item()": ("GB0124", "GF101"),
     "y.abs().sum() > 0": ("GB0170", "GF206"),
     'print("shape", y.shape)': ("GB0059", "GF301"),
-    "x.nonzero()": ("GB0036", None),
-    "x[x > 1]": ("GB0036", None),
+    "x.nonzero()": ("GB0036", "GF602"),
+    "x[x > 1]": ("GB0036", "GF402"),
     "print(x.sum())": ("GB0059", "GF301"),
 }
 
