@@ -1,8 +1,8 @@
 """Show graphfix on chatterbox's flow, and fail unless every repair is proven: `make demo` runs it after install.py.
 
 The first step is the command itself. The second one is `graphfix apply` called as a function, so that its verdict can
-be checked: it leaves with 1 here, since it has something to report that no rule repairs. (A way of a branch that no call
-takes fails in the code as shipped.)
+be checked: it leaves with 1 here, since it has something to report that no rule repairs: a way of a branch that no
+call takes fails in the code as shipped.
 """
 
 from __future__ import annotations
