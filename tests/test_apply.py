@@ -142,7 +142,7 @@ class _Wrong(Rule):
 
     code, name, title, safety = "GF999", "wrong-rule", "be wrong", Safety.EXACT
     repairs = frozenset({"GB0124", "GB0170"})
-    template = "{torch}.tensor(1.0)"
+    template = "1.0"
 
     def find(self, module: Module) -> Iterator[Site]:
         yield from ()

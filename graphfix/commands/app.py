@@ -81,7 +81,8 @@ Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if s
 
 
 def _debug(wanted: bool) -> None:
-    os.environ["GRAPHFIX_DEBUG"] = "1" if wanted else ""
+    if wanted:
+        os.environ["GRAPHFIX_DEBUG"] = "1"
 
 
 Debug = Annotated[bool, typer.Option("--debug", callback=_debug, help="Show tracebacks.")]
