@@ -158,7 +158,8 @@ class Fix:
     """A rewrite offered for one finding; `diff` is unified, against the sources it was made for.
 
     `branch` is the condition of the branch that it rewrites, if it rewrites one; `dual` says that the original code
-    stays for eager; `assumption` is what the new code asserts on the device.
+    stays for eager; `assumption` is what the new code asserts on the device; `onward` holds the places to which the
+    break moves: the fix is worth keeping only if those are repaired as well.
     """
 
     rule: str
@@ -169,6 +170,7 @@ class Fix:
     branch: Location | None = None
     dual: bool = False
     assumption: Assumption | None = None
+    onward: tuple[Location, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

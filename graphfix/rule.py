@@ -20,11 +20,16 @@ __all__ = ["Case", "Finds", "Leaves", "Rewrite", "Rewrites", "Rule", "Safety", "
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """What a rule wants to change: edits of one file or more, the branch it rewrites, if any, and what it assumes."""
+    """What a rule wants to change: edits of one file or more, the branch it rewrites, if any, and what it assumes.
+
+    `onward`: where the graph breaks instead, such as a branch on the number that is a tensor now. The rewrite is kept
+    only if other rules repair those places.
+    """
 
     edits: tuple[Edit, ...]
     branch: Location | None = None
     assumption: Assumption | None = None
+    onward: tuple[Location, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,8 @@ class Site:
                 joined.append(edit)
         branch = next((one.branch for one in rewrites if one and one.branch), None)
         assumption = next((one.assumption for one in rewrites if one and one.assumption), None)
-        return Rewrite(tuple(joined), branch, assumption)
+        onward = dict.fromkeys(place for one in rewrites if one for place in one.onward)
+        return Rewrite(tuple(joined), branch, assumption, tuple(onward))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +236,9 @@ class Rule:
         shown = "".join(diff(short(path), texts[path], apply(texts[path], tuple(edits))) for path, edits in files)
         keeps_eager = site.dual and self.safety is Safety.PROVEN
         safety = Safety.EXACT if keeps_eager else self.safety
-        return Fix(self.code, self.title, safety, found.edits, shown, found.branch, site.dual, found.assumption)
+        return Fix(
+            self.code, self.title, safety, found.edits, shown, found.branch, site.dual, found.assumption, found.onward
+        )
 
 
 def _with_imports_joined(edits: Sequence[Edit]) -> list[Edit]:

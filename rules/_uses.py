@@ -97,12 +97,22 @@ _TAKE_TENSORS = frozenset({"name", "return", "store", "in-place", "argument", "m
 _NEED_NUMBERS = frozenset({"test", "index", "bound"})
 
 
-def may_be_tensor(module: Module, whole: ast.expr, reads: tuple[ast.AST, ...] = (), depth: int = 4) -> bool:
+def may_be_tensor(
+    module: Module,
+    whole: ast.expr,
+    reads: tuple[ast.AST, ...] = (),
+    depth: int = 4,
+    tests: list[ast.expr] | None = None,
+) -> bool:
     """Whether what takes the value of an expression of numbers can take a tensor.
 
-    A name that gets it is followed to its uses. `reads` are numbers though the text does not say so.
+    A name that gets it is followed to its uses. `reads` are numbers though the text does not say so. Where a list of
+    `tests` is given, a branch may take it, too, and what it tests is added there: a graph breaks at it.
     """
     use = use_of(module, whole)
+    if use == "test" and tests is not None:
+        tests.append(whole)
+        return True
     if not is_number(module, whole, reads):  # a tensor computes with the number
         return use not in _NEED_NUMBERS
     if use != "name":
@@ -112,4 +122,6 @@ def may_be_tensor(module: Module, whole: ast.expr, reads: tuple[ast.AST, ...] = 
         return False
     names = [one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id == target.id]
     loads = [one for one in names if isinstance(one.ctx, ast.Load)]
-    return bool(loads) and all(may_be_tensor(module, number_around(module, one), (one,), depth - 1) for one in loads)
+    return bool(loads) and all(
+        may_be_tensor(module, number_around(module, one), (one,), depth - 1, tests) for one in loads
+    )

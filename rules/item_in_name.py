@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from dataclasses import replace
+
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._numbers import Numbers, aliased, guarded
@@ -12,7 +15,8 @@ from ._uses import may_be_tensor, use_of
 class ItemInName(Rule):
     """What it does:
         Keeps a tensor in a local name, or returns it from a helper, where a number read out of it only goes on into
-        computations, stores, calls and messages.
+        computations, stores, calls and messages. Where it is tested as well, the graph breaks at the test instead, and
+        the rewrite stays only if another rule repairs that.
 
     Why it breaks the graph:
         `.item()`, `int()`, `float()` and `bool()` ask for a value that exists only at run time, so Dynamo ends the
@@ -45,13 +49,15 @@ class ItemInName(Rule):
         known = (read.node,)
         if use_of(module, whole) not in ("name", "return") or not is_number(module, whole, known):
             return None
-        if not may_be_tensor(module, whole, known):
+        tests: list[ast.expr] = []
+        if not may_be_tensor(module, whole, known, tests=tests):
             return None
         numbers = Numbers(module, (site.node,))
         template = numbers.template(whole)
         if aliased(site, read):
             template = f"({template}).clone()" if whole is not read.node else f"{template}.clone()"
-        return guarded(site, numbers, site.replace(whole, template, **numbers.parts))
+        found = guarded(site, numbers, site.replace(whole, template, **numbers.parts))
+        return found and replace(found, onward=tuple(map(module.location, tests)))
 
     cases = (
         Rewrites(
@@ -138,14 +144,21 @@ class ItemInName(Rule):
             """,
             calls=("f(torch.ones(3), torch.tensor(2))",),
         ),
-        Leaves(
-            source="""
+        Rewrites(  # the graph breaks at the branch now, for other rules to repair
+            before="""
                 def f(x, n):
                     last = n.item() - 1
                     if last > 3:
                         x = x + 1
                     return x * last
             """,
-            calls=("f(torch.ones(3), torch.tensor(2))",),
+            after="""
+                def f(x, n):
+                    last = n.detach().reshape(()) - 1
+                    if last > 3:
+                        x = x + 1
+                    return x * last
+            """,
+            calls=("f(torch.ones(3), torch.tensor(2))", "f(torch.ones(3), torch.tensor([7]))"),
         ),
     )

@@ -284,3 +284,57 @@ def test_a_violated_assumption_raises_under_compile(tmp_path: Path) -> None:
             text=True,
         )
         assert "graphfix: c.sum() < 0" in done.stderr.splitlines()[-1]
+
+
+TESTED = """def f(x, n):
+    last = n.max().item() + 1
+    if last > 3:
+        scale = 2.0
+    else:
+        scale = 0.5
+    return x * scale * last
+"""
+TWO_CALLS = "graphfix.Call(f, torch.ones(3), torch.tensor([2.0])), graphfix.Call(f, torch.ones(3), torch.tensor([4.0]))"
+
+
+def rules_called(*codes: str) -> list[Rule]:
+    return [rule for rule in all_rules() if rule.code in codes]
+
+
+def test_a_break_is_moved_where_another_rule_repairs_it(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, TESTED, TWO_CALLS, *rules_called("GF106", "GF206"))
+    assert [kept.record.rule for kept in repair.kept] == ["GF106", "GF206"]
+    assert "if last" not in text
+    assert ".item()" not in text
+
+
+def test_a_break_is_not_moved_where_it_would_stay(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, TESTED, TWO_CALLS, *rules_called("GF106"))
+    assert not repair.kept
+    assert TESTED in text
+    assert {dropped.reason for dropped in repair.dropped} == {"the break would move to model.py:7, where it stays"}
+
+
+LOOP = """import sys
+
+
+def f(x):
+    for _ in range(3):
+        sys.stdout.write(".")
+        x = x + 1
+        sys.stdout.flush()
+    return x
+"""
+
+
+def test_breaks_that_hide_one_another_in_a_loop_are_repaired_one_by_one(tmp_path: Path) -> None:
+    repair, _ = repaired(tmp_path, LOOP, "graphfix.Call(f, torch.ones(3))", *rules_called("GF301", "GF305"))
+    assert [kept.record.rule for kept in repair.kept] == ["GF301", "GF305"]
+
+
+def test_a_repair_after_which_still_nothing_is_compiled_is_taken_back(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, LOOP, "graphfix.Call(f, torch.ones(3))", *rules_called("GF301"))
+    assert not repair.kept
+    assert LOOP in text
+    (dropped,) = repair.dropped
+    assert "no graph was captured" in dropped.reason

@@ -24,7 +24,17 @@ from graphfix.model import (
     TargetReport,
     Verdict,
 )
-from graphfix.prove.verify import STEP_BACKEND, Reference, Tell, key, objection, reference, run_patched, verdict
+from graphfix.prove.verify import (
+    STEP_BACKEND,
+    Reference,
+    Tell,
+    key,
+    line_now,
+    objection,
+    reference,
+    run_patched,
+    verdict,
+)
 from graphfix.prove.witness import Witness, arm_of, witness
 from graphfix.rule import Rule, Site
 from graphfix.scan.dynamic import Options, make_job, observe, side_by_side
@@ -228,11 +238,38 @@ class Repair:
                     dual = self._prove(target, original, state, trial.as_dual())
                     if dual is not None:
                         return dual
-                return self._keep(target, trial, seen, after)
+                return self._keep_onward(target, original, trial, seen, after)
         elif better := self._prove_with_next(target, original, state, trial, after):
             return better
         self._drop(trial, FixStatus.REJECTED, against)
         return None
+
+    def _keep_onward(
+        self, target: Target, original: Reference, trial: Trial, seen: Witness | None, after: Observation
+    ) -> Observation | None:
+        """Keep the fix, with fixes for the places to which it moves the break; None where one of those stays."""
+        before, kept, findings = self.sources, len(self.kept), len(self.findings)
+        state = self._keep(target, trial, seen, after)
+        assert trial.fix is not None
+        tried: set[tuple[object, ...]] = set()
+        while moved := self._at(trial.fix.onward, before, state):
+            following = next((one for one in self._untried(state, tried) if one.site.location in moved), None)
+            if following is None:
+                del self.kept[kept:], self.findings[findings:]
+                self.sources = before
+                places = ", ".join(f"{Path(place.path).name}:{place.line}" for place in sorted(moved))
+                self._drop(trial, FixStatus.REJECTED, f"the break would move to {places}, where it stays")
+                return None
+            tried.add(following.key)
+            if self._may_hold(target, following):
+                state = self._prove(target, original, state, following) or state
+        return state
+
+    def _at(self, places: Sequence[Location], before: Sources, state: Observation) -> set[Location]:
+        """Where the target breaks on one of these places in the sources `before`."""
+        lines = {(place.path, line_now(place, before, self.sources)) for place in places}
+        found = (site.location for site in state.sites(self.sources, self._options.rules))
+        return {place for place in found if (place.path, place.line) in lines}
 
     def _prove_with_next(
         self, target: Target, original: Reference, state: Observation, trial: Trial, after: Observation
@@ -267,7 +304,7 @@ class Repair:
         step = STEP_BACKEND if self._policy.backend != "eager" else "eager"
         after = run_patched(target, sources, original, step, self._options, self._tell(target))
         draws_less = self._draw_less(trial.rule)
-        found = verdict(target, original.observation, after, sources, step, self._options, draws_less=draws_less)
+        found = verdict(target, original.observation, after, sources, step, self._options, (), draws_less, step=True)
         before = state.sites(self.sources, self._options.rules)
         return after, objection(found, trial.site, before, after.sites(sources, self._options.rules), sources)
 
@@ -312,10 +349,10 @@ class Repair:
 
     def _settle(self, target: Target, original: Reference) -> None:
         """Take back the target's own fixes, the newest first, until its verdict under the user's backend holds, or
-        fails without any fix as well."""
+        fails without any fix as well (unless nothing of it is compiled, with the fixes or without)."""
         while self.kept and self.kept[-1].target == target:
             found = self._judge(target, original).verdict
-            if found is None or found.ok or found.inherited:
+            if found is None or found.ok or (found.inherited and found.after.graphs):
                 return
             self._take_back(found)
 

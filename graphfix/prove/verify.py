@@ -14,7 +14,7 @@ from pathlib import Path
 
 from graphfix.errors import SourceError
 from graphfix.message import OTHER_RANDOM_NUMBERS
-from graphfix.model import Arm, Counts, Replays, Status, Target, Verdict
+from graphfix.model import Arm, Counts, Location, Replays, Status, Target, Verdict
 from graphfix.scan.dynamic import Options, Progress, make_job, observe
 from graphfix.scan.observation import Observation
 from graphfix.scan.placed import Placed
@@ -102,10 +102,12 @@ def verdict(
     options: Options,
     arms: Sequence[Arm] = (),
     draws_less: bool = False,
+    step: bool = False,
 ) -> Verdict:
     """The four conditions, from the two runs. `new_breaks` are sites where `sources` differ from the files.
 
-    `draws_less`: an unsafe fix that the user allowed draws no random numbers where compiled code did.
+    `draws_less`: an unsafe fix that the user allowed draws no random numbers where compiled code did. `step`: further
+    fixes may follow, so where breaks keep Dynamo from compiling anything, as before, that does not count yet.
     """
     eager, compiled = after.facts.get("eager"), after.facts.get("compiled")
     differs = (eager and eager["difference"]) or (compiled and compiled["difference"])
@@ -113,7 +115,7 @@ def verdict(
     known = before.sites(Sources(), options.rules)
     new = [s for s in sites if _is_patched(s, sources) and not any(fewer_callers(was, s, sources) for was in known)]
     error = before.error or after.error or (differs and str(differs)) or None
-    if error is None and after.graphs == 0:
+    if error is None and after.graphs == 0 and not (step and before.graphs == 0 and sites):
         error = "no graph was captured, so nothing is compiled"
     error = error or _recompiled_more(before, after) or _differs_beside(before, after, draws_less)
     replays = _replays(after)
@@ -242,6 +244,11 @@ def _line_now(site: Placed, sources: Sources) -> int | None:
     """The line of `sources` that the site's line has become, None where the patch rewrote it."""
     was = site.found[0].lines if site.found else []
     return _moved(site.location.line, was, _lines(site.location.path, sources))
+
+
+def line_now(place: Location, was: Sources, now: Sources) -> int | None:
+    """The line of `now` that a place in `was` has become, None where it was rewritten."""
+    return _moved(place.line, _lines(place.path, was), _lines(place.path, now))
 
 
 def _moved(line: int, was: list[str], now: list[str]) -> int | None:
