@@ -257,7 +257,9 @@ class Repair:
             if following is None:
                 del self.kept[kept:], self.findings[findings:]
                 self.sources = before
-                places = ", ".join(f"{Path(place.path).name}:{place.line}" for place in sorted(moved))
+                places = ", ".join(
+                    f"{Path(place.path).name}:{place.line}" for place in sorted(moved, key=lambda place: place.line)
+                )
                 self._drop(trial, FixStatus.REJECTED, f"the break would move to {places}, where it stays")
                 return None
             tried.add(following.key)
