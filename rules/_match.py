@@ -89,13 +89,43 @@ def is_log_statement(node: ast.AST, module: Module | None = None) -> bool:
 
 def is_output(call: ast.Call, module: Module | None = None) -> bool:
     """Whether a call prints, logs or warns, whatever its arguments do."""
-    called = call.func
+    return _writes_line(call.func, module) or (module is not None and _is_other_name(call.func, module))
+
+
+def _writes_line(called: ast.expr, module: Module | None) -> bool:
+    """Whether a function, by its own name, prints, logs or warns."""
     if isinstance(called, ast.Attribute) and called.attr in LOG_METHODS and is_logger(called.value, module):
         return True
     if isinstance(called, ast.Attribute) and called.attr in {"print", "log", "rule"} and _is_console(called.value):
         return True
     name = meaning(module, called)
     return dotted(called) in {"print", *_WARNERS} or name in _WARNERS | _WRITERS or _is_writer(called, name)
+
+
+def _is_other_name(called: ast.expr, module: Module) -> bool:
+    """Whether a name stands for such a function: `say = functools.partial(print, flush=True)` at the file's top."""
+    if not isinstance(called, ast.Name):
+        return False
+    bound = [
+        node
+        for node in module.tree.body
+        if any(
+            isinstance(part, ast.Name) and part.id == called.id
+            for target in _targets(node)
+            for part in ast.walk(target)
+        )
+    ]
+    if len(bound) != 1 or not isinstance(bound[0], ast.Assign) or not isinstance(bound[0].targets[0], ast.Name):
+        return False
+    made = bound[0].value
+    if isinstance(made, ast.Call) and meaning(module, made.func) == "functools.partial" and made.args:
+        made = made.args[0]
+    return isinstance(made, ast.Name | ast.Attribute) and _writes_line(made, module)
+
+
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    """What an assignment binds."""
+    return node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", ast.Constant(None))]
 
 
 def _is_writer(called: ast.expr, name: str) -> bool:

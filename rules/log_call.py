@@ -72,6 +72,32 @@ class LogCall(Rule):
         ),
         Rewrites(
             before="""
+                import functools
+                import sys
+                import torch
+
+                say = functools.partial(print, file=sys.stderr)
+
+                def f(x):
+                    say("shape", x.shape)
+                    return x * 2
+            """,
+            after="""
+                import functools
+                import sys
+                import torch
+
+                say = functools.partial(print, file=sys.stderr)
+
+                def f(x):
+                    if not torch.compiler.is_compiling():
+                        say("shape", x.shape)
+                    return x * 2
+            """,
+            calls=("f(torch.ones(3))",),
+        ),
+        Rewrites(
+            before="""
                 import logging
                 import torch
 
