@@ -22,6 +22,14 @@ def message_of_assert(told: ast.expr | None, test: ast.expr) -> str:
     return _literal(f"AssertionError: {_told(told) if told is not None else ast.unparse(test)}")
 
 
+def message_of_check(told: ast.expr | None, test: ast.expr) -> str:
+    """The literal for a check that takes its message as a string or as a function that gives one."""
+    body = told.body if isinstance(told, ast.Lambda) else told
+    if isinstance(body, ast.Constant | ast.JoinedStr | ast.BinOp):
+        return _literal(_told(body))
+    return _literal(f"{ast.unparse(test)} does not hold")
+
+
 def _told(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from graphfix.source.module import Module
 
-from ._match import dotted, is_pure, only_value, same
+from ._match import dotted, is_pure, last_value, same
 
 
 def masked_read(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
@@ -33,7 +33,7 @@ def reads_through(node: ast.AST, mask: ast.expr) -> Iterator[ast.expr]:
 
 
 def has_shape_of(module: Module, mask: ast.expr, tensor: ast.expr, depth: int = 4) -> bool:
-    """Whether a mask is made of a tensor element by element, for certain: `x > 0`, `~torch.isnan(x)`."""
+    """Whether a mask has the shape of a tensor for certain: `x > 0`, `~torch.isnan(x)`, `m.expand_as(x)`."""
     if same(mask, tensor):
         return True
     if isinstance(mask, ast.Compare) and len(mask.ops) == 1:
@@ -45,11 +45,15 @@ def has_shape_of(module: Module, mask: ast.expr, tensor: ast.expr, depth: int = 
     if isinstance(mask, ast.BinOp):
         return all(has_shape_of(module, side, tensor, depth) or _is_number(side) for side in (mask.left, mask.right))
     if isinstance(mask, ast.Call) and isinstance(mask.func, ast.Attribute) and not mask.keywords:
+        if mask.func.attr == "expand_as":
+            return len(mask.args) == 1 and same(mask.args[0], tensor)
+        if mask.func.attr in {"to", "contiguous", "clone", "detach"}:
+            return has_shape_of(module, mask.func.value, tensor, depth)
         if mask.func.attr not in {"isnan", "isinf", "isfinite", "bool", "abs", "gt", "ge", "lt", "le", "eq", "ne"}:
             return False
         parts = [*mask.args] if dotted(mask.func.value) == "torch" else [mask.func.value, *mask.args]
         return bool(parts) and has_shape_of(module, parts[0], tensor, depth) and all(map(_is_number, parts[1:]))
-    if isinstance(mask, ast.Name) and depth and (value := only_value(module, mask)) is not None:
+    if isinstance(mask, ast.Name) and depth and (value := last_value(module, mask)) is not None:
         return has_shape_of(module, value, tensor, depth - 1)
     return False
 

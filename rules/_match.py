@@ -290,6 +290,25 @@ def only_value(module: Module, name: ast.Name) -> ast.expr | None:
     return parent.value if isinstance(parent, ast.Assign) and parent.targets == [bound[0]] else None
 
 
+def last_value(module: Module, name: ast.Name) -> ast.expr | None:
+    """What a local name stands for where it is read: its only value, or the one assigned above in the same block."""
+    if (value := only_value(module, name)) is not None:
+        return value
+    statement = next((one for one in module.parents(name) if isinstance(one, ast.stmt)), None)
+    holder = next(module.parents(statement), None) if statement is not None else None
+    for block in (getattr(holder, field, None) for field in ("body", "orelse", "finalbody")):
+        if isinstance(block, list) and statement in block:
+            for above in reversed(block[: block.index(statement)]):
+                if any(_binds(part, name.id) for part in ast.walk(above)):
+                    plain = isinstance(above, ast.Assign) and [*map(type, above.targets)] == [ast.Name]
+                    return above.value if plain else None
+    return None
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
+
+
 def same(one: ast.AST, other: ast.AST) -> bool:
     """Whether two nodes are the same code, up to spaces and `dim=` names of the first argument."""
     return ast.dump(_plain(one)) == ast.dump(_plain(other))
