@@ -38,6 +38,8 @@ class UniqueCountCheck(Rule):
     dual = True
 
     def rewrite(self, site: Site) -> Rewrite | None:
+        if (handed := _handed_to_check(site)) is not None:
+            return handed
         if not site.dual:
             return None
         statement = next((one for one in site.module.parents(site.node) if isinstance(one, ast.If | ast.Assert)), None)
@@ -53,11 +55,8 @@ class UniqueCountCheck(Rule):
         text = ast.unparse(tensor)
         if "{" in text or '"' in text:
             return None
-        of = text if isinstance(tensor, ast.Name | ast.Attribute | ast.Call | ast.Subscript) else f"({text})"
         said = f"graphfix: {text} holds several values"
-        alike = f"{of}.flatten().diff().eq(0).all()"
-        if _compared(statement.test) in _EXACTLY:  # of nothing there are no values, which is not one
-            alike += f" & ({of}.numel() > 0)"
+        alike = _alike(tensor, _compared(statement.test) in _EXACTLY)
         return site.replace(statement, f'{{torch}}._assert_async({alike}, "{said}")\n')
 
     cases = (
@@ -114,6 +113,35 @@ class UniqueCountCheck(Rule):
             before="""
                 import torch
 
+                def check(condition, message):
+                    if isinstance(condition, torch.Tensor):
+                        condition = True  # others repair what a check does
+                    if not condition:
+                        raise ValueError(message)
+
+                def f(x, eos):
+                    check(torch.unique_consecutive(eos.sum(1)).numel() == 1, "as many ends")
+                    return x * 2
+            """,
+            after="""
+                import torch
+
+                def check(condition, message):
+                    if isinstance(condition, torch.Tensor):
+                        condition = True  # others repair what a check does
+                    if not condition:
+                        raise ValueError(message)
+
+                def f(x, eos):
+                    check(eos.sum(1).flatten().diff().eq(0).all() & (eos.sum(1).numel() > 0), "as many ends")
+                    return x * 2
+            """,
+            calls=("f(torch.ones(2), torch.eye(3))",),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
                 def f(a, b):
                     if (
                         torch.unique(a - b).shape[0] != 1
@@ -158,6 +186,26 @@ class UniqueCountCheck(Rule):
             calls=("f(torch.ones(3))",),
         ),
     )
+
+
+def _alike(tensor: ast.expr, exactly: bool) -> str:
+    """The text of a tensor that is true where all values are one; where `exactly`, of nothing it is false."""
+    text = ast.unparse(tensor)
+    of = text if isinstance(tensor, ast.Name | ast.Attribute | ast.Call | ast.Subscript) else f"({text})"
+    return f"{of}.flatten().diff().eq(0).all()" + (f" & ({of}.numel() > 0)" if exactly else "")
+
+
+def _handed_to_check(site: Site) -> Rewrite | None:
+    """The comparison as a tensor, where a function is called with it that checks it."""
+    test = next((one for one in site.module.parents(site.node) if isinstance(one, ast.Compare)), None)
+    tensor = _unique_of(site.node)
+    if test is None or tensor is None or not is_pure(tensor) or not _counts(test, site.node):
+        return None
+    call = next(site.module.parents(test), None)
+    statement = next(site.module.parents(call), None) if isinstance(call, ast.Call) else None
+    if not isinstance(statement, ast.Expr) or _compared(test) not in _ONE or "{" in ast.unparse(tensor):
+        return None
+    return site.replace(test, _alike(tensor, _compared(test) in _EXACTLY))
 
 
 def _unique_of(node: ast.AST) -> ast.expr | None:
