@@ -6,6 +6,7 @@ import ast
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
+from ._condition import Build
 from ._lengths import statement_of
 from ._match import is_pure, same
 
@@ -57,7 +58,8 @@ class MarkedRow(Rule):
         looked_up = f"{of}[{{torch}}.arange({text}.size(0), device={text}.device), {index}]"
         evenly = f"({text}.sum(1) == {text}.sum(1)[:1]).all() & {text}.any(1).all()"
         said = f"graphfix: {text} does not mark as many rows of each"
-        guard = site.before(statement, f'{{torch}}._assert_async({evenly}, "{said}")')
+        asked = Build(site.module, site.node).wrapped(f'{{torch}}._assert_async({evenly}, "{said}")')
+        guard = site.before(statement, asked)
         return site.together(guard, site.replace(whole, looked_up))
 
     cases = (
@@ -83,12 +85,15 @@ class MarkedRow(Rule):
                     def forward(self, ids, hidden):
                         ends = ids.eq(2)
                         # the state at the last end
-                        torch._assert_async((ends.sum(1) == ends.sum(1)[:1]).all() & ends.any(1).all(), "graphfix: ends does not mark as many rows of each")
+                        torch._assert_async(
+                            (ends.sum(1) == ends.sum(1)[:1]).all() & ends.any(1).all(),
+                            "graphfix: ends does not mark as many rows of each",
+                        )
                         last = hidden[torch.arange(ends.size(0), device=ends.device), ends.cumsum(1).argmax(1)]
                         return last.tanh()
 
                 f = Pool()
-            """,  # noqa: E501
+            """,
             calls=(
                 "f(torch.tensor([[5, 2, 7, 2], [2, 2, 1, 4]]), torch.randn(2, 4, 3))",
                 "f(torch.tensor([[5, 6, 2]]), torch.randn(1, 3, 4))",
@@ -107,9 +112,12 @@ class MarkedRow(Rule):
 
                 def f(hidden, marks):
                     batch, _, size = hidden.shape
-                    torch._assert_async((marks.sum(1) == marks.sum(1)[:1]).all() & marks.any(1).all(), "graphfix: marks does not mark as many rows of each")
+                    torch._assert_async(
+                        (marks.sum(1) == marks.sum(1)[:1]).all() & marks.any(1).all(),
+                        "graphfix: marks does not mark as many rows of each",
+                    )
                     return hidden[torch.arange(marks.size(0), device=marks.device), marks.long().argmax(1)]
-            """,  # noqa: E501
+            """,
             calls=("f(torch.randn(2, 3, 4), torch.tensor([[False, True, True], [True, False, True]]))",),
         ),
         Leaves(

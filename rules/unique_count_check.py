@@ -6,6 +6,7 @@ import ast
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
+from ._condition import Build
 from ._match import dotted, is_pure
 
 _MORE = {(ast.Gt, 1), (ast.NotEq, 1), (ast.GtE, 2)}
@@ -57,7 +58,8 @@ class UniqueCountCheck(Rule):
             return None
         said = f"graphfix: {text} holds several values"
         alike = _alike(tensor, _compared(statement.test) in _EXACTLY)
-        return site.replace(statement, f'{{torch}}._assert_async({alike}, "{said}")\n')
+        asked = Build(site.module, site.node).wrapped(f'{{torch}}._assert_async({alike}, "{said}")')
+        return site.replace(statement, f"{asked}\n")
 
     cases = (
         Rewrites(
@@ -74,11 +76,14 @@ class UniqueCountCheck(Rule):
 
                 def f(x, eos):
                     if torch.compiler.is_compiling():
-                        torch._assert_async(eos.sum(1).flatten().diff().eq(0).all(), "graphfix: eos.sum(1) holds several values")
+                        torch._assert_async(
+                            eos.sum(1).flatten().diff().eq(0).all(),
+                            "graphfix: eos.sum(1) holds several values",
+                        )
                     elif len(torch.unique_consecutive(eos.sum(1))) > 1:
                         raise ValueError("as many ends in each row, please")
                     return x * eos.sum()
-            """,  # noqa: E501
+            """,
             calls=("f(torch.ones(2), torch.eye(3))", "f(torch.ones(4), torch.ones(2, 2))"),
         ),
         Rewrites(
@@ -100,13 +105,16 @@ class UniqueCountCheck(Rule):
                     def forward(self, n: torch.Tensor, x):
                         # one size for all
                         if torch.compiler.is_compiling():
-                            torch._assert_async(n.flatten().diff().eq(0).all() & (n.numel() > 0), "graphfix: n holds several values")
+                            torch._assert_async(
+                                n.flatten().diff().eq(0).all() & (n.numel() > 0),
+                                "graphfix: n holds several values",
+                            )
                         else:
                             assert n.unique().numel() == 1, "one size for all"
                         return x / n[0]
 
                 f = Same()
-            """,  # noqa: E501
+            """,
             calls=("f(torch.tensor([3, 3]), torch.ones(2))", "f(torch.tensor([4]), torch.ones(2))"),
         ),
         Rewrites(
@@ -154,13 +162,16 @@ class UniqueCountCheck(Rule):
 
                 def f(a, b):
                     if torch.compiler.is_compiling():
-                        torch._assert_async((a - b).flatten().diff().eq(0).all() & ((a - b).numel() > 0), "graphfix: a - b holds several values")
+                        torch._assert_async(
+                            (a - b).flatten().diff().eq(0).all() & ((a - b).numel() > 0),
+                            "graphfix: a - b holds several values",
+                        )
                     elif (
                         torch.unique(a - b).shape[0] != 1
                     ):
                         raise RuntimeError(f"{a} and {b} differ")
                     return a + b
-            """,  # noqa: E501
+            """,
             calls=("f(torch.ones(3), torch.ones(3))",),
         ),
         Leaves(
