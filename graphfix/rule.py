@@ -6,8 +6,8 @@ import ast
 import difflib
 import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from graphfix.errors import SourceError
@@ -39,7 +39,7 @@ class Site:
     `dual` asks for the dual form: the new code where Dynamo compiles, the original elsewhere (see `Rule.dual`).
     `sure`: the text leaves no doubt that this breaks the graph, once a compiled region runs it. `message` says what
     breaks, where the rule's title does not. `callers` are the calls that led to the function around the node, innermost
-    first, each with its module.
+    first, each with its module. `held` tells of an assumption whether it held on the target's calls (see `may_hold`).
     """
 
     module: Module
@@ -49,6 +49,12 @@ class Site:
     sure: bool = True
     message: str = ""
     callers: tuple[tuple[Module, ast.AST], ...] = ()
+    held: Callable[[Assumption], bool] | None = field(default=None, compare=False)
+
+    def may_hold(self, assumption: Assumption) -> bool:
+        """Whether what a rewrite would assume was true on every call, for all that is known. Ask before the rewrite is
+        made: a rule may have many to offer."""
+        return self.held is None or self.held(assumption)
 
     @property
     def around(self) -> Site | None:

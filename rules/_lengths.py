@@ -325,10 +325,12 @@ def with_count(
         return
     torch = import_name(site.module, call) or "torch"
     for count, besides in itertools.islice(counts, OFFERS):
-        said = f"graphfix: {tensor} is not {count}"
-        guard = replace(site, dual=True).before(statement, f'{{torch}}._assert_async({tensor} == {count}, "{said}")')
         condition = f"{besides} and {tensor} == {count}" if besides else f"{tensor} == {count}"
         assumption = Assumption(site.module.path, statement.lineno, condition)
+        if not site.may_hold(assumption):
+            continue
+        said = f"graphfix: {tensor} is not {count}"
+        guard = replace(site, dual=True).before(statement, f'{{torch}}._assert_async({tensor} == {count}, "{said}")')
         value = f"{count} if {torch}.compiler.is_compiling() else {default}"
         both = site.together(guard, inserted(site, last, f", {keyword}={value}"))
         yield None if both is None else replace(both, assumption=assumption)

@@ -238,20 +238,21 @@ def _known_here(site: Site, read: ast.expr) -> Iterator[Rewrite | None]:
     tensor = as_tensor_text(read)
     direct = replace(site, dual=False)
     for dimension, besides in candidates(site.module, statement, statement, read):
-        guard = _guard(site, statement, tensor, dimension, besides)
+        if (guard := _guard(site, statement, tensor, dimension, besides)) is None:
+            continue
         template = f"{dimension} if {{torch}}.compiler.is_compiling() else {{read}}"
         yield site.together(guard, direct.replace(read, template, read=read))
 
 
 def _guard(site: Site, statement: ast.stmt, tensor: str, dimension: str, besides: str) -> Rewrite | None:
-    """The assertion above the statement, and what it assumes."""
+    """The assertion above the statement, and what it assumes; None where that did not hold on the target's calls."""
     said = f"graphfix: {tensor} is not {dimension}"
-    if "{" in tensor or '"' in tensor:
-        return None
-    guard = site.before(statement, f'{{torch}}._assert_async({tensor} == {dimension}, "{said}")')
     condition = f"{besides} and {tensor} == {dimension}" if besides else f"{tensor} == {dimension}"
     assumption = Assumption(site.module.path, statement.lineno, condition)
-    return None if guard is None else replace(guard, assumption=assumption)
+    if "{" in tensor or '"' in tensor or not site.may_hold(assumption):
+        return None
+    guard = site.before(statement, f'{{torch}}._assert_async({tensor} == {dimension}, "{said}")')
+    return guard and replace(guard, assumption=assumption)
 
 
 def _handed_in(site: Site, read: ast.expr, adding: bool) -> Iterator[Rewrite | None]:
@@ -271,7 +272,8 @@ def _handed_in(site: Site, read: ast.expr, adding: bool) -> Iterator[Rewrite | N
         return
     tensor = as_tensor_text(words)
     for dimension, besides in candidates(outer.module, statement, statement, words):
-        guard = _guard(replace(outer, dual=True), statement, tensor, dimension, besides)
+        if (guard := _guard(replace(outer, dual=True), statement, tensor, dimension, besides)) is None:
+            continue
         yield site.together(guard, _with_argument(outer, parameter, given, dimension), change)
 
 

@@ -2,7 +2,8 @@
 
 For every target, in the version of transformers that its breaks are those of (see install.py): breaks and places as
 shipped, after `apply --scope transformers` (and with `--unsafe`, where something stays), and with both capture
-settings on and nothing rewritten. Prints a Markdown table, and below it what stays. Some minutes on 2 cores.
+settings on and nothing rewritten. Prints a Markdown table, and below it what stays. Some minutes for a model on 2
+cores; names of models after the command limit it to them.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     staying = {}
     for release, names in MODELS.items():
-        for name in names:
+        for name in (one for one in names if one in (sys.argv[1:] or names)):
             line, staying[name] = row(release, name)
             print(line, flush=True)
     print("\nBreaks of the first call (distinct places of all calls).\n")

@@ -6,6 +6,7 @@ import functools
 import itertools
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from graphfix.model import (
     Arm,
+    Assumption,
     Finding,
     Fix,
     FixRecord,
@@ -128,7 +130,7 @@ class Repair:
         self._start = time.monotonic()
         self.dropped: list[FixRecord] = []
         self._judged: dict[tuple[object, ...], TargetReport] = {}
-        self._held: dict[tuple[object, ...], bool] = {}
+        self._answers: dict[tuple[object, ...], bool] = {}
 
     @property
     def records(self) -> tuple[FixRecord, ...]:
@@ -170,10 +172,7 @@ class Repair:
         if self.sources.patched:  # an earlier target's fixes may have repaired this one as well
             state = run_patched(target, self.sources, original, STEP_BACKEND, self._options, self._tell(target))
         tried: set[tuple[object, ...]] = set()
-        while not self._spent() and (trial := next(self._untried(state, tried), None)) is not None:
-            if not self._may_hold(target, trial):
-                tried.add(trial.key)
-                continue
+        while not self._spent() and (trial := next(self._untried(target, state, tried), None)) is not None:
             better = self._prove(target, original, state, trial)
             if better is None:
                 tried.add(trial.key)
@@ -184,10 +183,14 @@ class Repair:
         over = policy.budget is not None and time.monotonic() - self._start > policy.budget
         return over or (policy.max_fixes is not None and len(self.kept) >= policy.max_fixes)
 
-    def _untried(self, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[Trial]:
+    def _untried(self, target: Target, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[Trial]:
         """Fixes to try now, for the most consequential site first, the safest first, unsafe ones last."""
         for site in _in_order(state.sites(self.sources, self._options.rules)):
-            trials = [Trial(site, rule, place) for rule, place in site.candidates(self._options.rules)]
+            offers = site.candidates(self._options.rules)
+            trials = [
+                Trial(site, rule, replace(place, held=functools.partial(self._held, target, rule, place)))
+                for rule, place in offers
+            ]
             safe = [trial for trial in trials if trial.rule.safety is not Safety.UNSAFE]
             unsafe = [trial for trial in trials if trial.rule.safety is Safety.UNSAFE]
             for trial in itertools.chain.from_iterable(map(Trial.all, (*safe, *map(Trial.as_dual, safe), *unsafe))):
@@ -199,23 +202,23 @@ class Repair:
                     continue
                 yield trial
 
-    def _may_hold(self, target: Target, trial: Trial) -> bool:
-        """Whether what the fix assumes was true on the target's calls, or was not asked there.
+    def _held(self, target: Target, rule: Rule, place: Site, assumption: Assumption) -> bool:
+        """Whether an assumption was true on the target's calls, or was not asked there.
 
-        All that the rule offers for the site is asked in one run.
+        All that the rule would assume at the place is asked in one run.
         """
-        if trial.fix is None or trial.fix.assumption is None:
-            return True
         state = (target, tuple(sorted(self.sources.patched.items())))
-        if (*state, trial.fix.assumption) not in self._held:
-            offered = [one.fix.assumption for one in trial.all() if one.fix is not None]
-            asked = list(dict.fromkeys(filter(None, offered)))
+        if (*state, assumption) not in self._answers:
+            asked = {assumption: None}
+            for dual in (False, True):
+                place = replace(place, dual=dual, held=lambda one: bool(asked.setdefault(one)))
+                deque(rule.fixes(place), maxlen=0)
             conditions = [(one.path, one.line, one.condition) for one in asked]
             job = make_job(target, self._options, overlay=self.sources.patched, assume=conditions)
             seen = observe([job], self._options, self._tell(target)).facts.get("assumed")
             held = seen["held"] if seen else [None] * len(asked)
-            self._held |= {(*state, one): true is not False for one, true in zip(asked, held, strict=True)}
-        return self._held[(*state, trial.fix.assumption)]
+            self._answers |= {(*state, one): true is not False for one, true in zip(asked, held, strict=True)}
+        return self._answers[(*state, assumption)]
 
     def _forbidden(self, fix: Fix) -> str | None:
         if any(not self._policy.allows(edit.path) for edit in fix.edits):
@@ -253,7 +256,8 @@ class Repair:
         assert trial.fix is not None
         tried: set[tuple[object, ...]] = set()
         while moved := self._at(trial.fix.onward, before, state):
-            following = next((one for one in self._untried(state, tried) if one.site.location in moved), None)
+            trials = self._untried(target, state, tried)
+            following = next((one for one in trials if one.site.location in moved), None)
             if following is None:
                 del self.kept[kept:], self.findings[findings:]
                 self.sources = before
@@ -263,8 +267,7 @@ class Repair:
                 self._drop(trial, FixStatus.REJECTED, f"the break would move to {places}, where it stays")
                 return None
             tried.add(following.key)
-            if self._may_hold(target, following):
-                state = self._prove(target, original, state, following) or state
+            state = self._prove(target, original, state, following) or state
         return state
 
     def _at(self, places: Sequence[Location], before: Sources, state: Observation) -> set[Location]:
@@ -289,7 +292,7 @@ class Repair:
             return None
         kept, sources = len(self.kept), self.sources
         self._keep(target, trial, seen, after)
-        for following in self._untried(after, set()):
+        for following in self._untried(target, after, set()):
             if following.site.event["id"] is None and key(following.site) not in known:
                 better = self._prove(target, original, after, following)
                 if better is not None:
