@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
 
-from graphfix.apply.repair import Policy, Repair
-from graphfix.model import FixStatus, Target
+from graphfix.apply.repair import Kept, Policy, Repair
+from graphfix.model import Edit, FixRecord, FixStatus, Target
 from graphfix.registry import all_rules
 from graphfix.rule import Rewrite, Rule, Safety, Site
 from graphfix.scan.dynamic import Options
@@ -338,3 +339,24 @@ def test_a_repair_after_which_still_nothing_is_compiled_is_taken_back(tmp_path: 
     assert LOOP in text
     (dropped,) = repair.dropped
     assert "no graph was captured" in dropped.reason
+
+
+def test_what_is_taken_back_stands_in_a_file_that_the_failed_target_runs(tmp_path: Path) -> None:
+    """Of three fixes in two files, the newest in the failed target's file goes, with those that build on it."""
+    paths = [str(tmp_path / name) for name in ("a.py", "b.py")]
+    for path in paths:
+        Path(path).write_text("one\n")
+    repair = Repair(Options([], device="cpu"), Policy((tmp_path,), "aot_eager"), lambda *_: None)
+    for number, path in enumerate((paths[0], paths[0], paths[1])):
+        record = FixRecord(f"XX{number}", path, 1, Safety.PROVEN, FixStatus.KEPT, "", "")
+        repair.kept.append(Kept(record, frozenset([path]), repair.sources, Target("t.py::t", "t"), None))
+        repair.sources = repair.sources.with_edits([Edit(path, 0, 0, f"{number}\n")])
+    failed = SimpleNamespace(backend="inductor", target="t", error="boom")
+    seen = SimpleNamespace(arcs={paths[0]: []})
+    assert repair._take_back(failed, seen)  # type: ignore[arg-type]
+    assert repair.sources.patched == {paths[0]: "0\none\n", paths[1]: "2\none\n"}
+    assert [kept.record.rule for kept in repair.kept] == ["XX0", "XX2"]
+    assert [(record.rule, record.reason) for record in repair.dropped] == [("XX1", "under inductor, t: boom")]
+    assert repair._take_back(failed, seen)  # type: ignore[arg-type]
+    assert repair.sources.patched == {paths[1]: "2\none\n"}
+    assert not repair._take_back(failed, seen)  # type: ignore[arg-type]

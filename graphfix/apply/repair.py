@@ -66,9 +66,11 @@ class Policy:
 
 @dataclass(frozen=True)
 class Kept:
-    """A fix that was kept, the sources before it, and the branch it rewrote as the proving target's calls took it."""
+    """A fix that was kept, the files that it changes (by their real paths), the sources before it, and the branch it
+    rewrote as the proving target's calls took it."""
 
     record: FixRecord
+    paths: frozenset[str]
     before: Sources
     target: Target
     arm: Arm | None
@@ -141,7 +143,8 @@ class Repair:
         """Find and prove fixes on every target, and judge it on them under the user's backend.
 
         What fails there is taken back. In the end all targets that run a changed file are judged on all fixes; where
-        one fails that does not fail without them, the newest fix is taken back and all are judged again.
+        one fails that does not fail without them, the newest fix of a file that it runs is taken back and all such
+        targets are judged again.
         """
         with ExitStack() as stack:
             jobs = self._options.jobs
@@ -158,11 +161,10 @@ class Repair:
             while True:
                 pairs = list(zip(targets, originals, strict=True))
                 judged = side_by_side(lambda pair: self._judge(*pair), pairs, jobs)
-                verdicts = [report.verdict for report in judged if report.verdict]
-                failed = next((found for found in verdicts if not found.ok and not found.inherited), None)
-                if failed is None or not self.kept:
+                verdicts = [(report.verdict, original) for report, (_, original) in zip(judged, pairs, strict=True)]
+                failed = next((both for both in verdicts if both[0] and not both[0].ok and not both[0].inherited), None)
+                if failed is None or failed[0] is None or not self._take_back(failed[0], failed[1].observation):
                     return judged
-                self._take_back(failed)
 
     def _tell(self, target: Target) -> Tell:
         return lambda step: self._progress(target.name, step)
@@ -334,7 +336,8 @@ class Repair:
 
     def _keep(self, target: Target, trial: Trial, seen: Witness | None, after: Observation) -> Observation:
         record = self._record(trial, FixStatus.KEPT, f"proven on {target.name}")
-        self.kept.append(Kept(record, self.sources, target, seen.arm if seen else None))
+        paths = frozenset(os.path.realpath(edit.path) for edit in trial.fix.edits) if trial.fix else frozenset()
+        self.kept.append(Kept(record, paths, self.sources, target, seen.arm if seen else None))
         self.sources = self._with(trial)
         for failure in filter(None, seen.failures if seen else ()):
             place = Location(trial.site.location.path, trial.site.location.line)
@@ -359,12 +362,13 @@ class Repair:
             found = self._judge(target, original).verdict
             if found is None or found.ok or (found.inherited and found.after.graphs):
                 return
-            self._take_back(found)
+            if not self._take_back(found, original.observation):
+                return
 
     def _judge(self, target: Target, original: Reference) -> TargetReport:
         """The target's report on all kept fixes; without a verdict where it runs none of the changed files."""
         before = original.observation
-        touched = {path for path in map(os.path.realpath, before.arcs) if path in self.sources.patched}
+        touched = _files_of(before) & self.sources.patched.keys()
         if not touched:
             return before.report(target, Sources(), self._options.rules)
         state = (target, *((path, self.sources.patched[path]) for path in sorted(touched)))
@@ -391,8 +395,28 @@ class Repair:
         self._progress(target.name, f"judging under {self._policy.backend}")
         return run_patched(target, sources, original, self._policy.backend, self._options, self._tell(target))
 
-    def _take_back(self, failed: Verdict) -> None:
-        last = self.kept.pop()
-        self.sources = last.before
+    def _take_back(self, failed: Verdict, seen: Observation) -> bool:
+        """Take back the newest fix of a file that the failed target runs, with later ones of the same files.
+
+        False where there is none.
+        """
+        ran = _files_of(seen)
+        number = next((n for n in reversed(range(len(self.kept))) if self.kept[n].paths & ran), None)
+        if number is None:
+            return False
+        first, *later = self.kept[number:]
+        gone, paths = [first], first.paths
+        for kept in later:
+            if kept.paths & paths:
+                gone.append(kept)
+                paths |= kept.paths
+        self.sources = self.sources.without(paths, first.before)
+        self.kept = [kept for kept in self.kept if kept not in gone]
         reason = f"under {failed.backend}, {failed.target}: {failed.error or failed.new_breaks[0]}"
-        self.dropped.append(replace(last.record, status=FixStatus.REJECTED, reason=reason))
+        self.dropped += [replace(kept.record, status=FixStatus.REJECTED, reason=reason) for kept in gone]
+        return True
+
+
+def _files_of(seen: Observation) -> set[str]:
+    """The real paths of the files that ran."""
+    return set(map(os.path.realpath, seen.arcs))

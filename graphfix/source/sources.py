@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from graphfix.model import Edit
@@ -41,3 +41,9 @@ class Sources:
             text = patched.get(key, self.module(edit.path).text)
             patched[key] = text[: edit.start] + edit.text + text[edit.end :]
         return Sources(patched, originals)
+
+    def without(self, paths: Collection[str], before: Sources) -> Sources:
+        """New sources in which these files (by their real paths) are as they were in `before`."""
+        patched = {path: text for path, text in self.patched.items() if path not in paths}
+        patched |= {path: before.patched[path] for path in paths if path in before.patched}
+        return Sources(patched, {path: self.originals[path] for path in patched if path in self.originals})
