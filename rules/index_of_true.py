@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
@@ -27,7 +28,7 @@ class IndexOfTrue(Rule):
 
     Safety:
         Proven. A mask selects the same elements in the same order. Offered only where the places are used as an index
-        and for nothing else.
+        and for nothing else; where the graph breaks at such an index instead, only if another rule repairs that.
     """
 
     code, name = "GF405", "index-of-true"
@@ -55,7 +56,8 @@ class IndexOfTrue(Rule):
         changed = [site.replace(statement, f"{names[0]} = {value}\n", mask=mask)]
         if len(names) > 1:
             changed += [site.replace(node, f"{{of}}[{names[0]}]", of=node.value) for node in indexed]
-        return site.together(*changed)
+        found = site.together(*changed)
+        return found and replace(found, onward=tuple(map(site.module.location, indexed)))
 
     cases = (
         Rewrites(

@@ -15,7 +15,10 @@ from ._match import dotted
 _NEUTRAL = {"sum": "0", "count_nonzero": "0", "any": "0", "norm": "0", "mean": "0", "all": "1", "prod": "1",
             "max": "-{torch}.inf", "amax": "-{torch}.inf", "min": "{torch}.inf", "amin": "{torch}.inf"}  # fmt: skip
 _COUNTS = frozenset({"numel", "len", "shape", "size"})
-_ELEMENTWISE = frozenset("abs square pow float double half to relu sigmoid tanh exp neg detach bool int long".split())
+_ELEMENTWISE = frozenset(
+    """abs square pow float double half to relu sigmoid tanh exp neg detach bool int long add sub mul div clamp
+    clamp_min clamp_max log log1p sqrt sin cos round floor""".split()
+)
 _LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 """Losses that are zero where both sides are."""
 

@@ -310,8 +310,17 @@ class Repair:
         sources = self._with(trial)
         step = STEP_BACKEND if self._policy.backend != "eager" else "eager"
         after = run_patched(target, sources, original, step, self._options, self._tell(target))
-        draws_less = self._draw_less(trial.rule)
-        found = verdict(target, original.observation, after, sources, step, self._options, (), draws_less, step=True)
+        found = verdict(
+            target,
+            original.observation,
+            after,
+            sources,
+            step,
+            self._options,
+            draws_less=self._draw_less(trial.rule),
+            step=True,
+            moves=bool(trial.fix and trial.fix.onward),
+        )
         before = state.sites(self.sources, self._options.rules)
         return after, objection(found, trial.site, before, after.sites(sources, self._options.rules), sources)
 
