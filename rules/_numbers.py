@@ -132,12 +132,13 @@ class Numbers:
             self.guards.append(_slots(f"{ast.unparse(ast.Compare(new.right, [ast.NotEq()], [ast.Constant(0)]))}"))
 
     def _guard_domain(self, function: str, arguments: list[ast.expr]) -> None:
-        bound = {"sqrt": ">= 0", "log": "> 0", "log2": "> 0", "log10": "> 0", "log1p": "> -1"}.get(function)
+        # said by what is refused: Python takes NaN
+        bound = {"sqrt": "< 0", "log": "<= 0", "log2": "<= 0", "log10": "<= 0", "log1p": "<= -1"}.get(function)
         if function in ("asin", "acos"):
-            self.guards.append(_slots(f"abs({ast.unparse(arguments[0])}) <= 1"))
+            self.guards.append(_slots(f"~(abs({ast.unparse(arguments[0])}) > 1)"))
         elif bound is not None and len(arguments) == 1:
             side = ast.unparse(ast.Compare(arguments[0], [ast.Gt()], [ast.Constant(0)])).removesuffix("> 0")
-            self.guards.append(_slots(f"{side}{bound}"))
+            self.guards.append(_slots(f"~({side}{bound})"))
 
     def _slot(self, node: ast.expr) -> ast.Name:
         for name, part in self.parts.items():

@@ -71,7 +71,7 @@ class MathOnTensor(Rule):
                 class Guarded(torch.nn.Module):
                     def forward(self, x: torch.Tensor):
                         bad = isnan(x.sum())
-                        width = sqrt(x.abs().max())
+                        width = sqrt(x.max())
                         return x * bad + width
 
                 f = Guarded()
@@ -83,8 +83,8 @@ class MathOnTensor(Rule):
                 class Guarded(torch.nn.Module):
                     def forward(self, x: torch.Tensor):
                         bad = torch.isnan(x.sum().detach())
-                        torch._assert_async(x.abs().max().detach() >= 0, "graphfix: Python refuses this value")
-                        width = torch.sqrt(x.abs().max().detach())
+                        torch._assert_async(~(x.max().detach() < 0), "graphfix: Python refuses this value")
+                        width = torch.sqrt(x.max().detach())
                         return x * bad + width
 
                 f = Guarded()
