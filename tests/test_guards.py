@@ -1,4 +1,4 @@
-"""What rewritten code assumes, it asserts: input that violates it raises in compiled code and computes nothing wrong."""
+"""What rewritten code assumes, it asserts: input that violates it raises in compiled code."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ VIOLATIONS = [
     ("GF108", 0, "f(torch.ones(2, 5), torch.tensor([-2, -3]))"),
     ("GF108", 1, "f(torch.ones(2, 5), torch.tensor([-1, 3]))"),
     ("GF108", 2, "f(torch.ones(2, 5), torch.tensor(-3))"),
+    ("GF112", 0, "f(torch.ones(5, 5), torch.tensor([-2, 3]))"),
+    ("GF112", 1, "f(torch.ones(5, 2), torch.tensor([0, -2, 5]))"),
     ("GF111", 1, "f(-torch.ones(3))"),
     ("GF210", 0, "f(torch.full((3,), torch.nan))"),
     ("GF210", 1, "f(torch.arange(30))"),
