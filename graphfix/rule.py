@@ -39,7 +39,8 @@ class Site:
     `dual` asks for the dual form: the new code where Dynamo compiles, the original elsewhere (see `Rule.dual`).
     `sure`: the text leaves no doubt that this breaks the graph, once a compiled region runs it. `message` says what
     breaks, where the rule's title does not. `callers` are the calls that led to the function around the node, innermost
-    first, each with its module. `held` tells of an assumption whether it held on the target's calls (see `may_hold`).
+    first, each with its module. `held` tells of an assumption whether it held on the target's calls (see `may_hold`);
+    `ran` gives the modules whose code these calls ran, each with the lines.
     """
 
     module: Module
@@ -50,6 +51,7 @@ class Site:
     message: str = ""
     callers: tuple[tuple[Module, ast.AST], ...] = ()
     held: Callable[[Assumption], bool] | None = field(default=None, compare=False)
+    ran: Callable[[], Sequence[tuple[Module, frozenset[int]]]] = field(default=tuple, compare=False)
 
     def may_hold(self, assumption: Assumption) -> bool:
         """Whether what a rewrite would assume was true on every call, for all that is known. Ask before the rewrite is
@@ -237,7 +239,9 @@ class Rule:
             return
 
     def _record(self, site: Site, found: Rewrite) -> Fix:
-        texts = {module.path: module.text for module, _ in ((site.module, site.node), *site.callers)}
+        texts = {module.path: module.text for module in (site.module, *(module for module, _ in site.callers))}
+        if any(edit.path not in texts for edit in found.edits):
+            texts |= {module.path: module.text for module, _ in site.ran()}
         files = itertools.groupby(sorted(found.edits, key=lambda edit: edit.path), key=lambda edit: edit.path)
         shown = "".join(diff(short(path), texts[path], apply(texts[path], tuple(edits))) for path, edits in files)
         keeps_eager = site.dual and self.safety is Safety.PROVEN

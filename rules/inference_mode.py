@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
@@ -14,7 +15,8 @@ _MODES = frozenset({"torch.inference_mode", "torch.autograd.inference_mode", "to
 class InferenceMode(Rule):
     """What it does:
         Turns `torch.inference_mode()`, as a decorator or in a `with`, into `torch.no_grad()`: every one that is on
-        around the operation which the compiler names.
+        around the operation which the compiler names, or, where others make inference tensors that the code around
+        changes in place, every one that the calls run.
 
     Why it breaks the graph:
         It does not break it: the compiler itself fails. Under inference mode a view of a parameter is an inference
@@ -37,14 +39,20 @@ class InferenceMode(Rule):
     safety = Safety.PROVEN
     failures = ("inference tensor", "Inference tensor")
 
-    def rewrite(self, site: Site) -> Rewrite | None:
-        found: dict[ast.AST, Rewrite | None] = {}
+    def rewrites(self, site: Site) -> Iterator[Rewrite | None]:
+        around: dict[ast.AST, Module] = {}
         place: Site | None = site
         while place is not None:
-            for mode in _modes_around(place.module, place.node):
-                found.setdefault(mode, place.replace(mode, "{torch}.no_grad()"))
+            around |= dict.fromkeys(_modes_around(place.module, place.node), place.module)
             place = place.around
-        return site.together(*found.values()) if found else None
+        if not around:
+            return
+        yield _without(site, around)
+        others: dict[ast.AST, Module] = {
+            mode: module for module, lines in site.ran() for mode in _modes_in(module, lines)
+        }
+        if not others.keys() <= around.keys():
+            yield _without(site, {**around, **others})
 
     cases = (
         Rewrites(
@@ -181,6 +189,27 @@ class InferenceMode(Rule):
             calls=("f(torch.ones(2, 4))", "f(torch.ones(3, 4))"),
         ),
     )
+
+
+def _without(site: Site, modes: Mapping[ast.AST, Module]) -> Rewrite | None:
+    made = (
+        replace(site, module=module, node=mode).replace(mode, "{torch}.no_grad()") for mode, module in modes.items()
+    )
+    return site.together(*made)
+
+
+def _modes_in(module: Module, lines: frozenset[int]) -> Iterator[ast.expr]:
+    """The expressions that turn inference mode on, of functions and blocks of which a line of the body ran."""
+    if "inference_mode" not in module.text:
+        return
+    for node in ast.walk(module.tree):
+        modes: list[ast.expr] = []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            modes = node.decorator_list
+        elif isinstance(node, ast.With | ast.AsyncWith):
+            modes = [item.context_expr for item in node.items]
+        if modes and any(line in lines for line in range(node.body[0].lineno, (node.end_lineno or 0) + 1)):  # type: ignore[attr-defined]
+            yield from (mode for mode in modes if _is_on(module, mode))
 
 
 def _modes_around(module: Module, node: ast.AST) -> Iterator[ast.expr]:

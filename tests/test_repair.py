@@ -360,3 +360,31 @@ def test_what_is_taken_back_stands_in_a_file_that_the_failed_target_runs(tmp_pat
     assert repair._take_back(failed, seen)  # type: ignore[arg-type]
     assert repair.sources.patched == {paths[1]: "2\none\n"}
     assert not repair._take_back(failed, seen)  # type: ignore[arg-type]
+
+
+MODES = """weight = torch.nn.Parameter(torch.ones(4))
+
+@torch.inference_mode()
+def made(x):
+    return x * 2
+
+@torch.inference_mode()
+def scaled(x):
+    x = x.sin() * weight.unsqueeze(0)
+    y = made(x)
+    return trimmed(y)
+
+def trimmed(y):
+    y[:, :1] *= 0.5
+    return y
+
+def f(x):
+    return scaled(x + 1).cos()
+"""
+
+
+def test_inference_mode_goes_everywhere_where_tensors_made_in_it_are_changed_outside(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, MODES, "graphfix.Call(f, torch.ones(2, 4))", *rules_called("GF501"))
+    assert [kept.record.rule for kept in repair.kept] == ["GF501"]
+    assert text.count("@torch.no_grad()") == 2
+    assert "Inplace update to inference tensor" in repair.dropped[0].reason

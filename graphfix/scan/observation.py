@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphfix.errors import SourceError
 from graphfix.message import BLAMES_EARLIER, CONSEQUENCES, CUT_IN_TWO
 from graphfix.model import HIDDEN, CudagraphSkip, Recompile, SkippedFrame, Status, Sync, Target, TargetReport
 from graphfix.rule import Rule
@@ -15,6 +18,7 @@ from graphfix.scan.advice import advice
 from graphfix.scan.place import is_library, location_of, narrowed, node_of, user_frame
 from graphfix.scan.placed import Placed, merged
 from graphfix.scan.process import Ending, Event
+from graphfix.source.module import Module
 from graphfix.source.paths import package_of
 from graphfix.source.sources import Sources
 
@@ -121,7 +125,16 @@ class Observation:
         for site in kept:
             site.graphs = sum(ended[place] for place in site.places)
             site.look_around(sources)
+            site.ran = functools.partial(self._ran, sources)
         return sorted(kept, key=lambda site: site.rank)
+
+    def _ran(self, sources: Sources) -> list[tuple[Module, frozenset[int]]]:
+        """The modules whose code ran, with the lines."""
+        found = []
+        for path, arcs in self.arcs.items():
+            with contextlib.suppress(SourceError):
+                found.append((sources.module(path), frozenset(line for arc in arcs for line in arc)))
+        return found
 
     def report(self, target: Target, sources: Sources, rules: Sequence[Rule]) -> TargetReport:
         """All of it as a record."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from graphfix.errors import SourceError
@@ -25,7 +25,8 @@ class Placed:
 
     `places` are the ones that Dynamo printed for it, `consequences` the ids it reported only because of this break.
     `called_at` holds file and line of every call that led to the function around it, `callers` the calls on the way to
-    its first report, innermost first, `texts` the lines of the files that `called_at` names.
+    its first report, innermost first, `texts` the lines of the files that `called_at` names, `ran` gives the modules
+    whose code the calls ran, with the lines.
     """
 
     event: Event
@@ -38,6 +39,7 @@ class Placed:
     called_at: set[tuple[str, int]] = field(default_factory=set)
     callers: tuple[tuple[Module, ast.AST], ...] = ()
     texts: dict[str, list[str]] = field(default_factory=dict)
+    ran: Callable[[], Sequence[tuple[Module, frozenset[int]]]] = tuple
     hides_rest: bool = False
     in_loop: bool = False
     graphs: int = 0
@@ -119,7 +121,7 @@ class Placed:
         if self.found is None:
             return []
         break_ = self.break_()
-        site = Site(*self.found, break_, callers=self.callers)
+        site = Site(*self.found, break_, callers=self.callers, ran=self.ran)
         return [(rule, site) for rule in repairing(break_, rules)]
 
     def suppressed(self, rules: Sequence[Rule]) -> bool:
