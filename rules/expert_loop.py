@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
+from graphfix.source.text import LITERAL, literal
 
 from ._match import dotted, is_pure, only_value
 
@@ -58,7 +59,7 @@ class ExpertLoop(Rule):
         except _OtherPattern:
             return None
         text = "\n".join(lines)
-        if "{" in text.replace("{torch}", ""):
+        if "{" in text.replace("{torch}", "").replace("{" + LITERAL, ""):
             return None
         changed = site.replace(loop, text)
         if hits is None or hits.assigned is None:
@@ -235,6 +236,65 @@ class ExpertLoop(Rule):
                 f = Routed()
             """,  # noqa: E501
             calls=("f(torch.ones(3, 3), torch.tensor([[0, 1], [1, 2], [0, 1]]), torch.rand(3, 2))",),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                class Experts(torch.nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        layers = {f"expert_{n}": torch.nn.ReLU() if n % 2 else torch.nn.Tanh() for n in range(4)}
+                        self.layers = torch.nn.ModuleDict(layers)
+
+                    def forward(self, x, picked):
+                        out = torch.zeros_like(x)
+                        mask = torch.nn.functional.one_hot(picked, num_classes=4).permute(2, 1, 0)
+                        hit = torch.greater(mask.sum(dim=(-1, -2)), 0).nonzero()
+                        for number in hit:
+                            _, token = torch.where(mask[number].squeeze(0))
+                            said = self.layers[f"expert_{number[0]}"](x[None, token].reshape(-1, x.shape[-1]))
+                            out.index_add_(0, token, said)
+                        return out
+
+                f = Experts()
+            """,
+            after="""
+                import torch
+
+                class Experts(torch.nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        layers = {f"expert_{n}": torch.nn.ReLU() if n % 2 else torch.nn.Tanh() for n in range(4)}
+                        self.layers = torch.nn.ModuleDict(layers)
+
+                    def forward(self, x, picked):
+                        out = torch.zeros_like(x)
+                        mask = torch.nn.functional.one_hot(picked, num_classes=4).permute(2, 1, 0)
+                        hit = (
+                            range(mask.shape[0])
+                            if torch.compiler.is_compiling()
+                            else torch.greater(mask.sum(dim=(-1, -2)), 0).nonzero()
+                        )
+                        if torch.compiler.is_compiling():
+                            for number in hit:
+                                chosen = mask[number].T.bool()
+                                rows = chosen.any(1, keepdim=True)
+                                said = self.layers[f'expert_{number}'](x[None, :].reshape(-1, x.shape[-1]))
+                                out.add_(torch.where(rows, said, 0))
+                        else:
+                            for number in hit:
+                                _, token = torch.where(mask[number].squeeze(0))
+                                said = self.layers[f"expert_{number[0]}"](x[None, token].reshape(-1, x.shape[-1]))
+                                out.index_add_(0, token, said)
+                        return out
+
+                f = Experts()
+            """,
+            calls=(
+                "f(torch.rand(3, 2), torch.tensor([[0], [1], [0]]))",
+                "f(torch.rand(2, 3), torch.tensor([[2], [3]]))",
+            ),
         ),
         Leaves(
             source="""
@@ -449,12 +509,14 @@ class _Loop:
         return ""
 
     def _text(self, node: ast.expr) -> str:
-        found = ast.unparse(self._copy(node))
+        found = literal(ast.unparse(self._copy(node)))
         return found.replace("_torch_.", "{torch}.")
 
     def _copy(self, node: ast.AST) -> ast.AST:
         if isinstance(node, ast.Name) and node.id in (self.token, self.place) and node.id:
             raise _OtherPattern
+        if self.hits and isinstance(node, ast.Subscript) and ast.unparse(node) == f"{ast.unparse(self.loop.target)}[0]":
+            return self._copy(node.value)
         if isinstance(node, ast.Subscript) and (new := self._read(node)) is not None:
             return ast.parse(new, mode="eval").body
         if self.hits and isinstance(node, ast.Call) and (inner := self._squeezed(node)) is not None:

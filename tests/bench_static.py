@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
-SAMPLE = 40
+SAMPLE = 300
 """So many files, drawn at random, are given to torchfix, so that the bench ends in minutes."""
 SMALL = """
 import torch

@@ -10,6 +10,7 @@ import libcst as cst
 
 from graphfix.source._places import Places
 from graphfix.source._shape import Part, shape, statements_in
+from graphfix.source.text import LITERAL
 
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -43,7 +44,7 @@ class Template:
             self.slots[slot] = parts[match[1]]
             return slot
 
-        self._text = _SLOT.sub(name, text.strip("\n"))
+        self._text = _SLOT.sub(name, text.strip("\n")).replace(LITERAL, "")
 
     def statements(self, old: cst.BaseStatement) -> tuple[list[cst.BaseStatement], list[ast.stmt]]:
         """The template's statements, filled, and its own syntax tree. Comments above `old` are left to the caller."""

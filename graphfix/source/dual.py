@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from graphfix.errors import CannotRewrite
 from graphfix.source._shape import Part
 from graphfix.source.module import FUNCTIONS, Module
+from graphfix.source.text import LITERAL
 
 
 def both_ways(module: Module, old: ast.AST, template: str, parts: Mapping[str, Part]) -> tuple[str, dict[str, Part]]:
@@ -29,7 +30,7 @@ def both_ways(module: Module, old: ast.AST, template: str, parts: Mapping[str, P
 
 def _closed(template: str) -> str:
     """The template of an expression, in parentheses where it could not stand before an `if` without."""
-    plain = ast.parse(re.sub(r"\{\w+\}", "_", template), mode="eval").body
+    plain = ast.parse(re.sub(r"\{\w+\}", "_", template).replace(LITERAL, ""), mode="eval").body
     return f"({template})" if isinstance(plain, ast.IfExp | ast.Lambda | ast.NamedExpr | ast.Tuple) else template
 
 
@@ -58,7 +59,7 @@ def _indented(template: str) -> str:
 
 def _bound_by(template: str, parts: Mapping[str, Part]) -> set[str]:
     """The names that a template binds once it is filled."""
-    found = _bound([ast.parse(re.sub(r"\{\w+\}", "_", template.strip("\n")))])
+    found = _bound([ast.parse(re.sub(r"\{\w+\}", "_", template.strip("\n")).replace(LITERAL, ""))])
     for part in parts.values():
         found |= _bound([part] if isinstance(part, ast.AST) else part)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import tokenize
 import zipimport
 from dataclasses import dataclass
@@ -69,3 +70,12 @@ def read(path: str) -> SourceText:
 def lines(text: str) -> list[str]:
     """The lines as the parser counts them, with their endings."""
     return list(io.StringIO(text, newline="\n"))
+
+
+LITERAL = "\0"
+"""Stands behind a brace of a template that begins no slot."""
+
+
+def literal(text: str) -> str:
+    """Code as a template takes it: `{name}` in its f-strings is no slot."""
+    return re.sub(r"\{(?=\w+\})", "{" + LITERAL, text)
