@@ -30,6 +30,8 @@ def use_of(module: Module, node: ast.expr) -> str:
     """
     above = parent(module, node)
     if isinstance(above, ast.keyword):
+        if above.arg in ("alpha", "beta"):  # of torch.add and its like: numbers only
+            return "host"
         above = parent(module, above)
     if isinstance(above, ast.Starred | ast.Await | ast.Yield | ast.YieldFrom):
         return "host"

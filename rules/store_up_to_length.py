@@ -35,6 +35,7 @@ class StoreUpToLength(Rule):
     title = "store through a mask, not into a slice of unknown length"
     safety = Safety.PROVEN
     repairs = frozenset({"GB0124", "GB0219", "GB0033"})
+    dual = True
 
     def rewrite(self, site: Site) -> Rewrite | None:
         module, part = site.module, _slice_at(site)
@@ -64,6 +65,11 @@ class StoreUpToLength(Rule):
         template = f"{{torch}}.arange({{x}}.shape[{_dim(parts, part)}], device={{x}}.device) {sign} {limit}"
         given = dict(numbers.parts)
         shown = ", ".join(template if one is part else index_text(one, given) for one in parts)
+        if site.dual:
+            stored = f"{{x}}[{shown}] = {{value}}\n"
+            return guarded(
+                site, numbers, site.replace(statement, stored, **given, x=place.value, value=statement.value)
+            )
         return guarded(site, numbers, site.replace(place, f"{{x}}[{shown}]", **given, x=place.value))
 
     cases = (
