@@ -20,8 +20,8 @@ class NumpyNumberInModule(Rule):
 
     Why it breaks the graph:
         Dynamo takes a NumPy scalar for a tensor. As a stride, size, index or condition its value has to be known while
-        the graph is built: the backend refuses (GB0219), or Dynamo does (GB0059 in `range`, GB0170 in a condition,
-        GB0033 as a number).
+        the graph is built: the backend refuses (GB0219) or fails, or Dynamo does (GB0059 in `range`, GB0170 in a
+        condition, GB0033 as a number).
 
     Example:
         self.down = nn.Conv1d(64, 64, u * 2, u)
@@ -36,6 +36,7 @@ class NumpyNumberInModule(Rule):
     title = "keep Python's numbers in the module, not NumPy's"
     safety = Safety.PROVEN
     repairs = frozenset({"GB0219", "GB0059", "GB0170", "GB0033", "GB0124"})
+    failures = ("aten._local_scalar_dense",)
 
     def rewrite(self, site: Site) -> Rewrite | None:
         place: Site | None = site

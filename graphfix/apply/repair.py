@@ -289,18 +289,21 @@ class Repair:
         new = [site for site in after.sites(self._with(trial), self._options.rules) if site.event["id"] is None]
         if not any(key(site) not in known and site.candidates(self._options.rules) for site in new):
             return None
-        seen = self._witness(target, state, trial)
-        if seen is not None and seen.difference is not None:
-            return None
-        kept, sources = len(self.kept), self.sources
-        self._keep(target, trial, seen, after)
+        kept, before = len(self.kept), self.sources
+        self._keep(target, trial, None, after)
         for following in self._untried(target, after, set()):
             if following.site.event["id"] is None and key(following.site) not in known:
                 better = self._prove(target, original, after, following)
-                if better is not None:
+                if better is None:
+                    continue
+                seen = self._witness(target, state, trial, before)  # alone it would show the failure
+                if seen is None or seen.difference is None:
+                    self.kept[kept] = replace(self.kept[kept], arm=seen.arm if seen else None)
+                    self._find_latent(trial, seen)
                     return better
+                break
         del self.kept[kept:]
-        self.sources = sources
+        self.sources = before
         return None
 
     def _run_step(
@@ -330,13 +333,18 @@ class Repair:
         found = (*rules, *(rule for rule in self._options.rules if rule.code in kept))
         return any(rule.draws_less and rule.safety is Safety.UNSAFE for rule in found)
 
-    def _witness(self, target: Target, state: Observation, trial: Trial) -> Witness | None:
-        """What mutated inputs show of the fix, None where it leaves eager as it is by construction."""
+    def _witness(
+        self, target: Target, state: Observation, trial: Trial, before: Sources | None = None
+    ) -> Witness | None:
+        """What mutated inputs show of the fix, None where it leaves eager as it is by construction.
+
+        With the sources `before` it, the fix is kept already, with others that it needs.
+        """
         fix = trial.fix
         if fix is None or (fix.safety is Safety.EXACT and not fix.dual):
             return None
-        arm = arm_of(fix.branch, self.sources, state.arcs) if fix.branch else None
-        sources = (self.sources, self._with(trial))
+        sources = (before, self.sources) if before else (self.sources, self._with(trial))
+        arm = arm_of(fix.branch, sources[0], state.arcs) if fix.branch else None
         return witness(target, fix, trial.place, arm, sources, self._options, self._tell(target))
 
     def _with(self, trial: Trial) -> Sources:
@@ -348,11 +356,15 @@ class Repair:
         paths = frozenset(os.path.realpath(edit.path) for edit in trial.fix.edits) if trial.fix else frozenset()
         self.kept.append(Kept(record, paths, self.sources, target, seen.arm if seen else None))
         self.sources = self._with(trial)
+        self._find_latent(trial, seen)
+        return after
+
+    def _find_latent(self, trial: Trial, seen: Witness | None) -> None:
+        """Findings for the ways of a branch that fail in the original code as well."""
         for failure in filter(None, seen.failures if seen else ()):
             place = Location(trial.site.location.path, trial.site.location.line)
             message = f"a way of this branch that no call takes fails, before and after the fix ({failure})"
             self.findings.append(Finding(place, None, message, code=trial.site.finding(()).code))
-        return after
 
     def _record(self, trial: Trial, status: FixStatus, reason: str) -> FixRecord:
         fix, place = trial.fix, trial.site.location
