@@ -24,6 +24,24 @@ def masked_read(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
     return (parts[0], parts[1]) if len(parts) == 2 and all(map(is_pure, parts)) else None
 
 
+def mask_of_places(node: ast.AST) -> ast.expr | None:
+    """The mask whose true places a call gives: `m` of `m.nonzero()`, `torch.argwhere(m)`, `torch.where(m)`."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return None
+    of_torch = dotted(node.func.value) == "torch"
+    parts = [*node.args] if of_torch else [node.func.value, *node.args]
+    known = ("nonzero", "argwhere", "where") if of_torch else ("nonzero", "argwhere")
+    named = all(keyword.arg == "as_tuple" for keyword in node.keywords)
+    return parts[0] if len(parts) == 1 and named and node.func.attr in known else None
+
+
+def gives_tuple(call: ast.Call) -> bool:
+    """Whether such a call returns one tensor of places for each dimension."""
+    assert isinstance(call.func, ast.Attribute)
+    asked = (isinstance(one.value, ast.Constant) and one.value.value is True for one in call.keywords)
+    return call.func.attr == "where" or any(asked)
+
+
 def reads_through(node: ast.AST, mask: ast.expr) -> Iterator[ast.expr]:
     """The reads in an expression that select by this very mask."""
     for part in ast.walk(node):

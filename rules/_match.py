@@ -295,14 +295,32 @@ def last_value(module: Module, name: ast.Name) -> ast.expr | None:
     if (value := only_value(module, name)) is not None:
         return value
     statement = next((one for one in module.parents(name) if isinstance(one, ast.stmt)), None)
-    holder = next(module.parents(statement), None) if statement is not None else None
-    for block in (getattr(holder, field, None) for field in ("body", "orelse", "finalbody")):
-        if isinstance(block, list) and statement in block:
-            for above in reversed(block[: block.index(statement)]):
-                if any(_binds(part, name.id) for part in ast.walk(above)):
-                    plain = isinstance(above, ast.Assign) and [*map(type, above.targets)] == [ast.Name]
-                    return above.value if plain else None
+    if statement is None:
+        return None
+    block = block_of(next(module.parents(statement)), statement)
+    for above in reversed(block[: block.index(statement)]):
+        if any(_binds(part, name.id) for part in ast.walk(above)):
+            return above.value if isinstance(above, ast.Assign) and [*map(type, above.targets)] == [ast.Name] else None
     return None
+
+
+def block_of(parent: ast.AST, node: ast.stmt) -> list[ast.stmt]:
+    """The statements among which one stands."""
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(parent, field, None)
+        if isinstance(block, list) and node in block:
+            return block
+    return [node]
+
+
+def is_atom(node: ast.expr) -> bool:
+    """Whether an expression needs no parentheses before a dot or beside an operator."""
+    return isinstance(node, ast.Constant | ast.Name | ast.Attribute | ast.Subscript | ast.Call)
+
+
+def is_whole(part: ast.AST) -> bool:
+    """Whether a part of an index is `:`."""
+    return isinstance(part, ast.Slice) and part.lower is part.upper is part.step is None
 
 
 def _binds(node: ast.AST, name: str) -> bool:

@@ -103,12 +103,3 @@ def ends_in_return(body: Sequence[ast.stmt]) -> bool:
     if isinstance(last, ast.If):
         return ends_in_return(last.body) and ends_in_return(last.orelse)
     return isinstance(last, ast.Return)
-
-
-def block_of(parent: ast.AST, node: ast.stmt) -> list[ast.stmt]:
-    """The statements among which one stands."""
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(parent, field, None)
-        if isinstance(block, list) and node in block:
-            return block
-    return [node]

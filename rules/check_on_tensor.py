@@ -44,10 +44,11 @@ class CheckOnTensor(Rule):
     title = "assert on the device what a check of torch reads"
     safety = Safety.PROVEN
     repairs = frozenset({"GB0124", "GB0033", "GB0170"})
+    dual = True
 
     def rewrite(self, site: Site) -> Rewrite | None:
         check = site.enclosing(ast.Expr)
-        if check is None or not isinstance(check.value, ast.Call) or check.value.keywords:
+        if not site.dual or check is None or not isinstance(check.value, ast.Call) or check.value.keywords:
             return None
         call, name = check.value, meaning(site.module, check.value.func)
         place = {**_OF_TENSORS, **_OF_BOOLS}.get(name)
@@ -63,10 +64,9 @@ class CheckOnTensor(Rule):
         if asked is None or any(isinstance(part, ast.NamedExpr) for part in ast.walk(call)):
             return None
         told = call.args[place + 1] if len(call.args) > place + 1 else None
-        said = build.wrapped(f"{{torch}}._assert_async({asked}, {message_of_check(told, condition)})")
-        text = "if {torch}.compiler.is_compiling():\n"
-        text += "".join(f"    {line}\n" for line in said.splitlines())
-        return build.put(site, check, f"{text}else:\n    {build.slot([check])}\n")
+        return build.put(
+            site, check, build.wrapped(f"{{torch}}._assert_async({asked}, {message_of_check(told, condition)})")
+        )
 
     cases = (
         Rewrites(

@@ -11,8 +11,8 @@ from graphfix.source.module import FUNCTIONS
 from ._arms import is_bound_before, is_live_behind
 from ._chain import elifs_above
 from ._condition import Build, Decision, branch_of, decide
-from ._match import dotted
-from ._returns import block_of, ends_in_return
+from ._match import block_of, dotted
+from ._returns import ends_in_return
 
 _LOOPS = (ast.For, ast.While, ast.With, ast.ListComp, ast.GeneratorExp)
 _PRODUCTS = frozenset("matmul bmm mm einsum linear conv1d conv2d conv3d scaled_dot_product_attention svd inv".split())

@@ -9,6 +9,8 @@ from dataclasses import replace
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
+from ._dims import changes_in_place, owner_of
+from ._masks import gives_tuple, mask_of_places
 from ._match import dotted, is_pure
 from ._reads import number_around, parent
 from ._uses import may_be_tensor
@@ -40,7 +42,7 @@ class CountOfTrue(Rule):
     dual = True
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        module, mask = site.module, _mask(site.node)
+        module, mask = site.module, mask_of_places(site.node)
         if mask is None or not isinstance(site.node, ast.expr):
             return None
         places = _places(module, site.node)
@@ -56,6 +58,9 @@ class CountOfTrue(Rule):
             if not counts or not all(_takes_tensor(module, one, tests) for one in counts):
                 return None
             assert isinstance(target, ast.Name)
+            function, owner = module.function_of(target), owner_of(mask)
+            if function is None or (owner and changes_in_place(function, owner)):  # the places would stay as they were
+                return None
             changes: list[tuple[ast.expr, str, Mapping[str, ast.expr]]] = [(places, "{mask}", {"mask": mask})]
             changes += [(one, f"{{torch}}.count_nonzero({target.id})", {}) for one in counts]
             found = site.replace_each(changes)
@@ -114,6 +119,15 @@ class CountOfTrue(Rule):
         ),
         Leaves(
             source="""
+                def f(mask, x):
+                    rows = mask.nonzero()
+                    mask[:] = True
+                    return x * len(rows)
+            """,
+            calls=("f(torch.arange(3) > 0, torch.ones(2))",),
+        ),
+        Leaves(
+            source="""
                 import torch
 
                 def f(mask, x):
@@ -124,25 +138,12 @@ class CountOfTrue(Rule):
     )
 
 
-def _mask(node: ast.AST) -> ast.expr | None:
-    """The mask whose places a call returns."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-        return None
-    if any(keyword.arg != "as_tuple" for keyword in node.keywords):
-        return None
-    of_torch = dotted(node.func.value) == "torch"
-    parts = [*node.args] if of_torch else [node.func.value, *node.args]
-    if len(parts) != 1 or node.func.attr not in ("nonzero", "argwhere", *(["where"] if of_torch else [])):
-        return None
-    return parts[0]
-
-
 def _places(module: Module, node: ast.expr) -> ast.expr:
     """The call with `[0]`, `[:, 0]`, `.squeeze(1)` and their like behind it, as far as they keep the number of rows."""
     while True:
         above = parent(module, node)
         if isinstance(above, ast.Subscript) and above.value is node and ast.unparse(above.slice) in ("0", ":, 0"):
-            if isinstance(node, ast.Call) and ast.unparse(above.slice) == "0" and not _is_tuple(node):
+            if isinstance(node, ast.Call) and ast.unparse(above.slice) == "0" and not gives_tuple(node):
                 return node
             node = above
             continue
@@ -156,28 +157,17 @@ def _places(module: Module, node: ast.expr) -> ast.expr:
 _KEEPS_ROWS = frozenset({".squeeze(1)", ".squeeze(-1)", ".squeeze(dim=1)", ".squeeze(dim=-1)", ".cpu()", ".detach()"})
 
 
-def _is_tuple(call: ast.Call) -> bool:
-    """Whether the call returns a tuple with the places of each dimension."""
-    assert isinstance(call.func, ast.Attribute)
-    return call.func.attr == "where" or any(
-        isinstance(keyword.value, ast.Constant) and keyword.value.value is True for keyword in call.keywords
-    )
-
-
 def _counted(module: Module, places: ast.expr) -> ast.expr | None:
     """The expression that asks how many there are: `len(p)`, `p.size(0)`, `p.shape[0]`."""
-    if isinstance(places, ast.Call) and _mask(places) is not None and _is_tuple(places):
+    if isinstance(places, ast.Call) and mask_of_places(places) is not None and gives_tuple(places):
         return None
     above = parent(module, places)
     if isinstance(above, ast.Call) and dotted(above.func) == "len":
         return above
     outer = parent(module, above) if isinstance(above, ast.Attribute) else None
     text = ast.unparse(outer)[len(ast.unparse(places)) :] if isinstance(outer, ast.Call | ast.Subscript) else ""
-    return (
-        outer
-        if text in (".size(0)", ".size(dim=0)", ".shape[0]", ".size()[0]") and isinstance(outer, ast.expr)
-        else None
-    )
+    counts = text in (".size(0)", ".size(dim=0)", ".shape[0]", ".size()[0]")
+    return outer if counts and isinstance(outer, ast.expr) else None
 
 
 def _counts_of(module: Module, target: ast.Name) -> list[ast.expr]:

@@ -10,6 +10,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 from graphfix.source.text import LITERAL, literal
 
+from ._masks import gives_tuple, mask_of_places
 from ._match import dotted, is_pure, only_value
 
 
@@ -583,15 +584,8 @@ def _selection(node: ast.stmt) -> tuple[list[str], ast.expr] | None:
     flat = False
     while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in _FLAT:
         value, flat = value.func.value, True
-    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
-        return None
-    as_tuple = [keyword.arg for keyword in value.keywords] == ["as_tuple"]
-    plain = dotted(value.func.value) == "torch"
-    if value.func.attr == "where" and plain and len(value.args) == 1 and not value.keywords:
-        mask = value.args[0]
-    elif value.func.attr == "nonzero" and (as_tuple or first or flat):
-        mask = value.args[0] if plain and value.args else value.func.value
-    else:
+    mask = mask_of_places(value)
+    if mask is None or not isinstance(value, ast.Call) or not (first or flat or gives_tuple(value)):
         return None
     names = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
     if not all(isinstance(name, ast.Name) for name in names) or (isinstance(target, ast.Name) and not (first or flat)):

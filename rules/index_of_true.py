@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
-from ._match import dotted, is_boolean
+from ._masks import gives_tuple, mask_of_places
+from ._match import is_boolean
 
 
 class IndexOfTrue(Rule):
@@ -180,13 +181,7 @@ def _mask(node: ast.expr, unpacked: bool) -> ast.expr | None:
         node = node.value
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FLAT:
         node, flat = node.func.value, True
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    mask = mask_of_places(node)
+    if mask is None or not isinstance(node, ast.Call):
         return None
-    plain = dotted(node.func.value) == "torch"
-    as_tuple = [keyword.arg for keyword in node.keywords] == ["as_tuple"]
-    one = unpacked or as_tuple or first or flat
-    if node.func.attr == "where" and plain and len(node.args) == 1 and not node.keywords:
-        return node.args[0]
-    if node.func.attr not in ("nonzero", "argwhere") or not one or (node.keywords and not as_tuple):
-        return None
-    return node.args[0] if plain and node.args else node.func.value
+    return mask if unpacked or first or flat or gives_tuple(node) else None

@@ -8,7 +8,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._condition import Build
 from ._lengths import statement_of
-from ._match import is_pure, same
+from ._match import is_pure, is_whole, same
 
 
 class MarkedRow(Rule):
@@ -135,7 +135,7 @@ def _selected(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
     if not isinstance(node, ast.Subscript):
         return None
     mask = node.slice
-    if isinstance(mask, ast.Tuple) and len(mask.elts) == 2 and _is_whole(mask.elts[1]):
+    if isinstance(mask, ast.Tuple) and len(mask.elts) == 2 and is_whole(mask.elts[1]):
         mask = mask.elts[0]
     named = all(isinstance(one, ast.Name | ast.Attribute) and is_pure(one) for one in (node.value, mask))
     return (node.value, mask) if named else None
@@ -156,10 +156,6 @@ def _by_batch(call: ast.Call, tensor: ast.expr, mask: ast.expr) -> bool:
 def _taken(whole: ast.Subscript) -> int | None:
     """0 or -1 of `[:, 0, :]` and `[:, -1]`."""
     parts = whole.slice.elts if isinstance(whole.slice, ast.Tuple) else []
-    if len(parts) not in (2, 3) or not _is_whole(parts[0]) or not all(map(_is_whole, parts[2:])):
+    if len(parts) not in (2, 3) or not is_whole(parts[0]) or not all(map(is_whole, parts[2:])):
         return None
     return {"0": 0, "-1": -1}.get(ast.unparse(parts[1]))
-
-
-def _is_whole(node: ast.expr) -> bool:
-    return isinstance(node, ast.Slice) and node.lower is node.upper is node.step is None

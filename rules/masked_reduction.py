@@ -10,7 +10,7 @@ from graphfix.source.module import Module
 
 from ._lengths import statement_of
 from ._masks import Put, has_shape_of, mask_text, masked_read, reads_through
-from ._match import dotted
+from ._match import dotted, is_atom
 
 _NEUTRAL = {"sum": "0", "count_nonzero": "0", "any": "0", "norm": "0", "mean": "0", "all": "1", "prod": "1",
             "max": "-{torch}.inf", "amax": "-{torch}.inf", "min": "{torch}.inf", "amin": "{torch}.inf"}  # fmt: skip
@@ -55,14 +55,14 @@ class MaskedReduction(Rule):
         tensor, mask = found
         shaped = mask_text(site.module, tensor, mask)
         alike, of = has_shape_of(site.module, mask, tensor), ast.unparse(tensor)
-        count = f"{shaped if _is_atom(mask) else f'({shaped})'}.sum()" if alike else f"{shaped}.expand_as({of}).sum()"
+        count = f"{shaped if is_atom(mask) else f'({shaped})'}.sum()" if alike else f"{shaped}.expand_as({of}).sum()"
         if (loss := _loss(site, mask, count)) is not None:
             return loss
         inner, whole, kind = _reduced(site.module, site.node)
         if whole is None or "{" in shaped:
             return None
         if kind in _COUNTS:
-            rows = f"{ast.unparse(mask)}.sum()" if _is_atom(mask) else f"({ast.unparse(mask)}).sum()"
+            rows = f"{ast.unparse(mask)}.sum()" if is_atom(mask) else f"({ast.unparse(mask)}).sum()"
             return site.replace(whole, count if kind == "numel" else rows)
         reads = list(reads_through(inner, mask))
         filled = {read: f"torch.where({shaped}, {ast.unparse(masked_read(read)[0])}, 0)" for read in reads}  # type: ignore[index]
@@ -78,7 +78,7 @@ class MaskedReduction(Rule):
         if statement is None:
             return None
         said = f'"graphfix: {ast.unparse(mask)} selects nothing"'.replace("'", "")
-        anything = f"{ast.unparse(mask)}.any()" if _is_atom(mask) else f"({ast.unparse(mask)}).any()"
+        anything = f"{ast.unparse(mask)}.any()" if is_atom(mask) else f"({ast.unparse(mask)}).any()"
         guard = replace(site, dual=True).before(statement, f"{{torch}}._assert_async({anything}, {said})")
         return site.together(guard, changed)
 
@@ -181,10 +181,6 @@ class MaskedReduction(Rule):
             calls=("f(torch.arange(4.0))",),
         ),
     )
-
-
-def _is_atom(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call)
 
 
 def _reduced(module: Module, node: ast.expr) -> tuple[ast.expr, ast.expr | None, str]:

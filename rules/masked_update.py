@@ -7,7 +7,7 @@ import ast
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._masks import Put, mask_text, masked_read, reads_through
-from ._match import same
+from ._match import is_atom, same
 
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//", ast.Mod: "%"}
 
@@ -166,5 +166,4 @@ class MaskedUpdate(Rule):
 
 def _is_simple(value: ast.expr, reads: list[ast.expr]) -> bool:
     """Whether a value needs no parentheses behind an operator."""
-    plain = isinstance(value, ast.Constant | ast.Name | ast.Attribute | ast.Call)
-    return plain or any(same(value, read) for read in reads)
+    return is_atom(value) or any(same(value, read) for read in reads)

@@ -8,7 +8,18 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
 from ._condition import Build, branch_of, is_decided_by_tensor
-from ._match import any_true, dotted, is_boolean, is_guarded_log, is_log_statement, is_pure, is_text, only_value, same
+from ._match import (
+    any_true,
+    dotted,
+    is_boolean,
+    is_guarded_log,
+    is_log_statement,
+    is_pure,
+    is_text,
+    is_whole,
+    only_value,
+    same,
+)
 
 _SHAPING = frozenset(
     {"unsqueeze", "expand", "expand_as", "view", "reshape", "view_as", "bool", "to", "squeeze", "contiguous", "any"}
@@ -284,7 +295,7 @@ def _is_mask(node: ast.expr, mask: ast.expr, when: bool) -> bool:
 def _only_lifts(index: ast.expr) -> bool:
     """`[..., None]`, `[:, None]` and their like."""
     parts = index.elts if isinstance(index, ast.Tuple) else [index]
-    plain = (isinstance(part, ast.Slice) and part.lower is part.upper is part.step is None for part in parts)
+    plain = map(is_whole, parts)
     return all(
         found or (isinstance(part, ast.Constant) and part.value in (None, ...))
         for part, found in zip(parts, plain, strict=True)

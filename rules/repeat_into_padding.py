@@ -7,7 +7,7 @@ import ast
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
-from ._match import dotted, is_pure
+from ._match import block_of, dotted, is_pure
 
 
 class RepeatIntoPadding(Rule):
@@ -179,15 +179,9 @@ def _repeated(site: Site) -> tuple[ast.stmt, ast.stmt, ast.expr, ast.expr] | Non
     counts = given[1] if len(given) > 1 else named.get("repeats")
     if counts is None or not isinstance(dim, ast.Constant) or dim.value != 0 or not set(named) <= {"dim", "repeats"}:
         return None
-    block = next((body for body in _blocks(site.module, first) if first in body), [])
-    behind = block[block.index(first) + 1 :] if block else []
+    block = block_of(next(site.module.parents(first)), first)
+    behind = block[block.index(first) + 1 :]
     return (first, behind[0], given[0], counts) if behind else None
-
-
-def _blocks(module: Module, node: ast.stmt) -> list[list[ast.stmt]]:
-    parent = next(module.parents(node), None)
-    found = [getattr(parent, name, None) for name in ("body", "orelse", "finalbody")]
-    return [block for block in found if isinstance(block, list)]
 
 
 def _stored(module: Module, first: ast.stmt, second: ast.stmt) -> tuple[ast.expr, ast.expr] | None:

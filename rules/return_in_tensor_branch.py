@@ -11,8 +11,9 @@ from ._arms import Reader, used
 from ._chain import as_else, elifs_above
 from ._condition import Build, branch_of, decide
 from ._items import Item, Plain, Put, Unknown
+from ._match import block_of
 from ._merge import merged, statements
-from ._returns import Leaf, Tree, block_of, chosen, ends_in_return, tree_of, written
+from ._returns import Leaf, Tree, chosen, ends_in_return, tree_of, written
 
 
 class ReturnInTensorBranch(Rule):

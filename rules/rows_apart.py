@@ -11,8 +11,10 @@ from graphfix.source.module import Module
 
 from ._condition import Build
 from ._masks import Put, mask_text
-from ._match import is_pure, same
+from ._match import block_of, is_atom, is_pure, same
+from ._numbers import Numbers
 from ._reads import parent
+from ._windows import refusal, within
 
 _Change = tuple[ast.expr, str, Mapping[str, ast.expr]]
 
@@ -35,7 +37,8 @@ class RowsApart(Rule):
     Safety:
         Proven. Right only where each row stands for itself, as in linear layers, norms and activations; a run must show
         that. The rows that are not picked are computed for nothing: with a mask of padding that is little, in a loop
-        over experts as many times the work as there are experts.
+        over experts as many times the work as there are experts. A negative bound of a slice counts from the end, which
+        the mask does not: an assert on the device refuses it.
     """
 
     code, name = "GF414", "rows-apart"
@@ -62,7 +65,7 @@ class RowsApart(Rule):
         out = ast.unparse(span.out)
         if "{" in value + out:
             return None
-        text = _store(build, picked.slice, span.out, value if _is_closed(put.value) else f"({value})", module)
+        text = _store(build, picked.slice, span.out, value)
         return site.together(site.replace_each(changes), build.put(site, put, text))
 
     cases = (
@@ -132,6 +135,10 @@ class RowsApart(Rule):
                     for n in range(weights.shape[0]):
                         start = ends[n] - counts[n]
                         rows = x
+                        torch._assert_async(
+                            (start >= 0) & (ends[n] >= 0),
+                            "graphfix: out[start:ends[n]] has a negative bound",
+                        )
                         row = torch.arange(out.shape[0], device=out.device)
                         picked = ((row >= start) & (row < ends[n]))[(...,) + (None,) * (out.dim() - 1)]
                         out.copy_(torch.where(picked, rows * weights[n], out))
@@ -185,12 +192,10 @@ def _is_pick(by: ast.expr) -> bool:
 def _span(module: Module, picked: ast.Subscript) -> _Span | None:
     """The statements between, None where what is picked goes on to others, or the rows are not put back."""
     first = next((one for one in module.parents(picked) if isinstance(one, ast.stmt)), None)
-    holder = next(module.parents(first), None) if first is not None else None
-    blocks = [getattr(holder, field, None) for field in ("body", "orelse", "finalbody")]
-    block = next((one for one in blocks if isinstance(one, list) and first in one), None)
     function = module.function_of(picked)
-    if block is None or first is None or function is None:
+    if first is None or function is None:
         return None
+    block = block_of(next(module.parents(first)), first)
     between: list[ast.stmt] = []
     for statement in block[block.index(first) :]:
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
@@ -253,23 +258,20 @@ def _filled(read: ast.Subscript) -> ast.expr:
     return ast.parse(_all_rows(read).replace("{of}", ast.unparse(read.value)), mode="eval").body
 
 
-def _is_closed(value: ast.expr) -> bool:
-    return isinstance(value, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
-
-
-def _store(build: Build, by: ast.expr, out: ast.expr, value: str, module: Module) -> str:
+def _store(build: Build, by: ast.expr, out: ast.expr, value: str) -> str:
     """The statements that put a value for all rows into the picked ones."""
     tensor = build.slot(out)
     if not isinstance(by, ast.Slice):
-        mask = mask_text(module, out, by)
+        mask = mask_text(build.module, out, by)
+        value = value if is_atom(ast.parse(value, mode="eval").body) else f"({value})"
         return f"{tensor}.copy_({{torch}}.where({mask}, {value}.reshape({tensor}.shape), {tensor}))\n"
-    row, picked = build.fresh("row"), build.fresh("picked")
-    bounds = [
-        f"({row} {sign} {ast.unparse(end)})" for sign, end in ((">=", by.lower), ("<", by.upper)) if end is not None
+    row, picked, numbers = build.fresh("row"), build.fresh("picked"), Numbers(build.module, keeps_gradient=True)
+    inside = within(numbers, row, by)
+    build.parts |= numbers.parts
+    lines = [
+        build.wrapped(refusal(numbers, ast.Subscript(out, by, ast.Load()))),
+        f"{row} = {{torch}}.arange({tensor}.shape[0], device={tensor}.device)",
+        f"{picked} = ({inside})[(...,) + (None,) * ({tensor}.dim() - 1)]",
+        f"{tensor}.copy_({{torch}}.where({picked}, {value}, {tensor}))",
     ]
-    plain = value[1:-1] if value.startswith("(") and value.endswith(")") else value
-    return (
-        f"{row} = {{torch}}.arange({tensor}.shape[0], device={tensor}.device)\n"
-        f"{picked} = ({' & '.join(bounds)})[(...,) + (None,) * ({tensor}.dim() - 1)]\n"
-        f"{tensor}.copy_({{torch}}.where({picked}, {plain}, {tensor}))\n"
-    )
+    return "\n".join(filter(None, lines)) + "\n"

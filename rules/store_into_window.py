@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
-from graphfix.source.values import Kind
 
 from ._condition import Build
 from ._match import is_pure
 from ._numbers import Numbers, index_text
 from ._reads import number_around, read_at
+from ._windows import are_plain, dim_of, refusal, within
 
 
 class StoreIntoWindow(Rule):
@@ -52,33 +51,22 @@ class StoreIntoWindow(Rule):
             return None
         if not is_pure(place.slice) or not isinstance(statement.value, ast.Constant):
             return None
-        others = [part for part in parts if not isinstance(part, ast.Slice | ast.Constant)]
-        if any(module.analysis.value(one).kind not in (Kind.PLAIN, Kind.UNKNOWN) for one in others):
+        if not are_plain(module, parts) or "{" in ast.unparse(place):
             return None
         build, numbers = Build(module, site.node), Numbers(module, keeps_gradient=True)
-        lines, masks, guards = list[str](), list[str](), dict[str, None]()
-        dots = any(isinstance(part, ast.Constant) and part.value is ... for part in parts[: windows[0]])
-        for number, wanted in zip(windows, ("row", "column") if len(windows) == 2 else ("row",), strict=False):
+        lines, masks = list[str](), list[str]()
+        for number, wanted in zip(windows, ("row", "column"), strict=False):
             part, name = parts[number], build.fresh(wanted)
             assert isinstance(part, ast.Slice)
-            dim = number - len(parts) if dots else number
-            lines.append(f"{name} = {{torch}}.arange({{tensor}}.shape[{dim}], device={{tensor}}.device)")
-            within = []
-            for sign, bound in ((">=", part.lower), ("<", part.upper)):
-                if bound is not None and not (sign == ">=" and ast.unparse(bound) == "0"):
-                    text = numbers.template(bound) if numbers.reads(bound) else ast.unparse(bound)
-                    within.append(f"{name} {sign} {text}")
-                    if module.analysis.value(bound).kind is not Kind.PLAIN and not isinstance(bound, ast.Constant):
-                        guards[f"{text} >= 0"] = None
-            masks.append(_all_of(within))
+            lines.append(
+                f"{name} = {{torch}}.arange({{tensor}}.shape[{dim_of(parts, part)}], device={{tensor}}.device)"
+            )
+            masks.append(within(numbers, name, part))
         mask = masks[0] if len(masks) == 1 else f"({masks[0]})[:, None] & {masks[1]}"
         given: dict[str, ast.AST] = {"tensor": place.value, "value": statement.value, **numbers.parts}
         shown = [mask if number == windows[0] else index_text(part, given) for number, part in enumerate(parts)]
         index = ", ".join(text for number, text in enumerate(shown) if number not in windows[1:])
-        said = f'"graphfix: {ast.unparse(place)} has a negative bound"'
-        asked = build.wrapped(f"{{torch}}._assert_async({_all_of(guards)}, {said})") if guards else ""
-        if "{" in ast.unparse(place):
-            return None
+        asked = build.wrapped(refusal(numbers, place))
         text = "\n".join([*filter(None, [asked]), *lines, f"{{tensor}}[{index}] = {{value}}"])
         return site.replace(statement, f"{text}\n", **given)
 
@@ -157,10 +145,6 @@ class StoreIntoWindow(Rule):
             calls=("f(torch.ones(5), torch.tensor(1), torch.zeros(3))",),
         ),
     )
-
-
-def _all_of(conditions: Collection[str]) -> str:
-    return " & ".join(f"({one})" for one in conditions) if len(conditions) > 1 else "".join(conditions)
 
 
 def _place(module: Module, node: ast.AST) -> ast.Subscript | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
-from graphfix.source.module import Module
-from graphfix.source.values import Kind
 
 from ._match import is_pure
 from ._numbers import Numbers, guarded, index_text
 from ._reads import number_around, parent, read_at, reads_in
+from ._windows import are_plain, dim_of
 
 
 class StoreUpToLength(Rule):
@@ -51,7 +50,11 @@ class StoreUpToLength(Rule):
             or statement.targets != [place]
         ):
             return None
-        if not _is_constant(statement.value) or not is_pure(place.value) or not _is_single(module, parts, part):
+        if (
+            not _is_constant(statement.value)
+            or not is_pure(place.value)
+            or not are_plain(module, [one for one in parts if one is not part])
+        ):
             return None
         bound = part.upper if part.lower is None else part.lower
         assert bound is not None
@@ -62,7 +65,7 @@ class StoreUpToLength(Rule):
         limit = numbers.template(bound)
         numbers.guards.append(numbers.compared(bound, ast.GtE(), ast.Constant(0)))
         sign = "<" if part.lower is None else ">="
-        template = f"{{torch}}.arange({{x}}.shape[{_dim(parts, part)}], device={{x}}.device) {sign} {limit}"
+        template = f"{{torch}}.arange({{x}}.shape[{dim_of(parts, part)}], device={{x}}.device) {sign} {limit}"
         given = dict(numbers.parts)
         shown = ", ".join(template if one is part else index_text(one, given) for one in parts)
         if site.dual:
@@ -174,18 +177,6 @@ def _slice_at(site: Site) -> ast.Slice | None:
     if not isinstance(found, ast.Slice) or found.step is not None or (found.lower is None) == (found.upper is None):
         return None
     return found
-
-
-def _is_single(module: Module, parts: list[ast.expr], part: ast.Slice) -> bool:
-    """Whether the other indices are whole slices, dots and numbers."""
-    others = [one for one in parts if one is not part and not isinstance(one, ast.Slice | ast.Constant)]
-    return all(module.analysis.value(one).kind in (Kind.PLAIN, Kind.UNKNOWN) for one in others)
-
-
-def _dim(parts: list[ast.expr], part: ast.Slice) -> int:
-    at = next(number for number, one in enumerate(parts) if one is part)
-    dots = any(isinstance(one, ast.Constant) and one.value is ... for one in parts[:at])
-    return at - len(parts) if dots else at
 
 
 def _is_constant(value: ast.expr) -> bool:

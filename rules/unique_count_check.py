@@ -7,7 +7,7 @@ import ast
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._condition import Build
-from ._match import dotted, is_pure
+from ._match import dotted, is_atom, is_pure
 
 _MORE = {(ast.Gt, 1), (ast.NotEq, 1), (ast.GtE, 2)}
 _EXACTLY = {(ast.NotEq, 1), (ast.Eq, 1)}
@@ -123,8 +123,8 @@ class UniqueCountCheck(Rule):
 
                 def check(condition, message):
                     if isinstance(condition, torch.Tensor):
-                        condition = True  # others repair what a check does
-                    if not condition:
+                        torch._assert_async(condition, message)
+                    elif not condition:
                         raise ValueError(message)
 
                 def f(x, eos):
@@ -136,8 +136,8 @@ class UniqueCountCheck(Rule):
 
                 def check(condition, message):
                     if isinstance(condition, torch.Tensor):
-                        condition = True  # others repair what a check does
-                    if not condition:
+                        torch._assert_async(condition, message)
+                    elif not condition:
                         raise ValueError(message)
 
                 def f(x, eos):
@@ -202,7 +202,7 @@ class UniqueCountCheck(Rule):
 def _alike(tensor: ast.expr, exactly: bool) -> str:
     """The text of a tensor that is true where all values are one; where `exactly`, of nothing it is false."""
     text = ast.unparse(tensor)
-    of = text if isinstance(tensor, ast.Name | ast.Attribute | ast.Call | ast.Subscript) else f"({text})"
+    of = text if is_atom(tensor) else f"({text})"
     return f"{of}.flatten().diff().eq(0).all()" + (f" & ({of}.numel() > 0)" if exactly else "")
 
 

@@ -20,6 +20,7 @@ VIOLATIONS = [
     ("GF108", 2, "f(torch.ones(2, 5), torch.tensor(-3))"),
     ("GF112", 0, "f(torch.ones(5, 5), torch.tensor([-2, 3]))"),
     ("GF112", 1, "f(torch.ones(5, 2), torch.tensor([0, -2, 5]))"),
+    ("GF414", 1, "f(torch.ones(5, 2), torch.arange(2.0), torch.tensor([-2, 3]))"),
     ("GF111", 1, "f(-torch.ones(3))"),
     ("GF210", 0, "f(torch.full((3,), torch.nan))"),
     ("GF210", 1, "f(torch.arange(30))"),
