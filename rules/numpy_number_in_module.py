@@ -209,7 +209,7 @@ def _numbers(site: Site, owner: ast.ClassDef) -> Iterator[tuple[ast.expr, str]]:
     """The expressions in the class that give a layer or a named attribute a NumPy number, and what to put there."""
     assert site.break_ is not None
     about = site.module.segment(site.node) + site.break_.explanation
-    of_backend = site.break_.id == "GB0219"  # the operation of a layer; else an attribute has to be named
+    of_backend = site.break_.id in ("GB0219", None)  # the operation of a layer; else an attribute has to be named
     for function in owner.body:
         if not isinstance(function, ast.FunctionDef):
             continue

@@ -81,10 +81,11 @@ def steps_of(job: dict[str, Any], calls: Sequence[Call], device: str, emit: Emit
         if wanted["turns"] is None:
             return
         runner.settle()
-        emit({"event": "ready"})
+        emit({"event": "ready", "waits": True})  # for its turn: others run, which is not this one's time
         with open(wanted["turns"], encoding="utf-8") as turns:
             while turns.readline() == "go\n":
-                emit({"event": "round", "seconds": runner.turn()})
+                emit({"event": "turn"})
+                emit({"event": "round", "seconds": runner.turn(), "waits": True})
         emit({"event": "ended", **_rest(runner, wanted, device), "graphs": sum(ops > 0 for ops in graphs)})
 
 

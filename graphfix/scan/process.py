@@ -39,7 +39,7 @@ def run_jobs(jobs: Sequence[Mapping[str, Any]], timeout: float, on_event: Callab
     """Run the jobs in one fresh process; every event reaches `on_event` as soon as it is written.
 
     The process leads its own group, which is ended whole: on timeout (seconds, after a stack dump), on Ctrl-C, and
-    when this process dies.
+    when this process dies. After an event with `"waits": true` the worker's time stands still until its next event.
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="graphfix-") as folder:
@@ -100,20 +100,25 @@ class _Worker:
         return stage
 
     def _lines(self, deadline: float) -> Iterator[Event]:
-        pending = b""
+        pending, waits_since = b"", None
         with selectors.DefaultSelector() as selector:
             selector.register(self._events, selectors.EVENT_READ)
             while True:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
+                if not selector.select(None if waits_since else max(0.0, deadline - time.monotonic())):
                     self.timed_out = True
                     return
+                if waits_since:
+                    deadline += time.monotonic() - waits_since
+                    waits_since = None
                 chunk = os.read(self._events, 1 << 16)
                 if not chunk:
                     return
                 *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
                     with contextlib.suppress(ValueError):  # a line that a dying process cut short
-                        yield json.loads(line)
+                        event = json.loads(line)
+                        waits_since = time.monotonic() if event.get("waits") else None
+                        yield event
 
     def dump(self) -> str:
         """The Python stacks of the hanging process."""
