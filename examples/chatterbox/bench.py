@@ -80,11 +80,7 @@ class Runner:
 
     def with_plan(self, code: tuple[str, ...]) -> list[Arm]:
         """Eager, compiled as it is, and in the regions that a plan's code compiles."""
-        arms = [
-            Arm("eager", "eager"),
-            Arm("as shipped", "as is", "default"),
-            Arm("as shipped, CUDA graphs", "as is", FAST),
-        ]
+        arms = self.modes()[:3]
         return [*arms, Arm("plan", "plan", None, self.fixed, code)] if code else arms
 
 
@@ -136,21 +132,27 @@ def t3(run: Runner) -> Row:
     return [run.timed(of, arms)], None
 
 
-def parts(run: Runner) -> Row:
-    """Vocoder, tokenizer and voice encoder."""
-    found = [run.timed(target(SHIPPED, name), run.modes()) for name in ("vocoder", "tokenizer", "voice_encoder")]
-    return found, None
+def part(name: str) -> Callable[[Runner], Row]:
+    """A part of the pipeline by itself."""
+
+    def row(run: Runner) -> Row:
+        return [run.timed(target(SHIPPED, name), run.modes())], None
+
+    row.__doc__ = f"{name.replace('_', ' ').capitalize()}."
+    return row
 
 
-def huggingface(run: Runner) -> Row:
-    """Three small models of examples/huggingface, the first run with empty and with full caches."""
-    found = []
-    for name in ("encodec", "xlm", "fastspeech2_conformer"):
+def transformers_model(name: str) -> Callable[[Runner], Row]:
+    """A small model of examples/huggingface, the first run with empty and with full caches."""
+
+    def row(run: Runner) -> Row:
         arms = [Arm("eager", "eager"), Arm("as shipped", "as is", "default")]
         if run.huggingface:
             arms.append(Arm("fixed", "fixed", "default", run.huggingface))
-        found.append(run.timed(target(HUGGINGFACE, name), arms, warm=True))
-    return found, None
+        return [run.timed(target(HUGGINGFACE, name), arms, warm=True)], None
+
+    row.__doc__ = f"{name} of examples/huggingface: warm is the first run with full caches."
+    return row
 
 
 ROWS: dict[str, Callable[[Runner], Row]] = {
@@ -158,9 +160,9 @@ ROWS: dict[str, Callable[[Runner], Row]] = {
     "flow": flow,
     "t3": t3,
     "s3gen": s3gen,
-    "parts": parts,
     "lengths": lengths,
-    "huggingface": huggingface,
+    **{name: part(name) for name in ("vocoder", "tokenizer", "voice_encoder")},
+    **{name: transformers_model(name) for name in ("xlm", "mixtral", "bart_half")},
 }
 
 

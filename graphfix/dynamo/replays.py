@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def replay(build: Callable[[], list[Call]], backend: str, mode: str, device: str
         functions = [torch.compile(call.fn, **options(backend, mode)) for call in calls]
         for number in range(ROUNDS):
             last = number == ROUNDS - 1
-            watch = cuda.watch_syncs(emit) if last and device == "cuda" else contextlib.nullcontext()
+            watch = partial(cuda.watch_syncs, emit) if last and device == "cuda" else contextlib.nullcontext
             actual = _run(calls, functions, number, watch)
             _judge(found, expected[number], actual, number, device)
     emit({"event": "replays", "mode": mode, "rounds": ROUNDS, "calls": len(calls), **found})
@@ -51,16 +52,16 @@ def _run(
     calls: Sequence[Call],
     functions: Sequence[Callable[..., Any]],
     number: int,
-    watch: contextlib.AbstractContextManager[Any] | None = None,
+    watch: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
 ) -> list[Any]:
-    """The results of one round. Snapshots are taken outside of the watch: they wait for the device."""
+    """The results of one round, each call in a `watch`. Snapshots wait for the device, so they are taken outside."""
     results = []
     for call, function in zip(calls, functions, strict=True):
         args, kwargs = tree_map(lambda leaf: _scaled(leaf, number), capture.copy_arguments(call))
         load.seed_everything(load.SEED + number)
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            with watch or contextlib.nullcontext():
+            with watch():
                 output = function(*args, **kwargs)
             results.append(snapshot({"output": output, "arguments": [args, kwargs]}))
         except Exception as error:

@@ -93,7 +93,12 @@ class Search:
     def _cut_around(self, name: str, why: str) -> None:
         self.avoid.add(name)
         self.looked = None
-        self.notes.append(f"{name} is cut around: {_first_line(why)}")
+        self._note(f"{name} is cut around: {_first_line(why)}")
+
+    def _note(self, *texts: str) -> None:
+        self.notes += texts
+        for text in texts:
+            self.tell(text)
 
     def _regions(self) -> list[Event]:
         assert self.looked is not None
@@ -144,7 +149,7 @@ class Search:
             return self._plan(event, regions), again
         slow = [each["name"] for each in regions if _gain(event, each["name"]) < self.wanted.least_gain]
         for name in slow:
-            self.notes.append(f"{name} is left in eager: {_gain(event, name):.2f}× is no gain")
+            self._note(f"{name} is left in eager: {_gain(event, name):.2f}× is no gain")
         self.dropped.update(slow)
         return self._plan(event, regions), bool(slow)
 
@@ -161,7 +166,7 @@ class Search:
     def _without_nesting(self, why: str, regions: Sequence[Event]) -> bool:
         nested = [each["name"] for each in regions if self._nested(each)]
         self.plain.update(nested)
-        self.notes += [f"{name}: its block is not compiled once, that failed: {_first_line(why)}" for name in nested]
+        self._note(*(f"{name}: its block is not compiled once, that failed: {_first_line(why)}" for name in nested))
         return bool(nested)
 
     def _without_cudagraphs(self, why: str, regions: Sequence[Event]) -> bool:
@@ -169,7 +174,7 @@ class Search:
         with_mode = [each for each in regions if self._mode(each) != "default"]
         changed = [each["name"] for each in with_mode if each["calls"] > 1] or [each["name"] for each in with_mode]
         self.modes.update(dict.fromkeys(changed, "default"))
-        self.notes += [f"{name}: mode default, since {self.wanted.mode} failed: {_first_line(why)}" for name in changed]
+        self._note(*(f"{name}: mode default, since {self.wanted.mode} failed: {_first_line(why)}" for name in changed))
         return bool(changed)
 
     def _plan(self, event: Event | None = None, regions: Sequence[Event] = (), error: str | None = None) -> TargetPlan:
