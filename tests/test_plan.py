@@ -129,6 +129,40 @@ def test_a_region_that_kills_the_compiler_is_cut_around(tmp_path: Path) -> None:
     assert reasons["Block ×4 in model.net.blocks"] is None
 
 
+def test_only_what_is_in_doubt_is_tried_again_until_the_whole_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from graphfix.measured import TargetPlan
+    from graphfix.model import Target
+    from graphfix.prove.plan import Search, Wanted
+    from graphfix.scan.dynamic import Options
+
+    parts = {"a": [], "b": ["b.x", "b.y"], "b.x": [], "b.y": []}
+    tried: list[list[str]] = []
+
+    def chosen(search: Search, names: list[str]) -> list[str]:
+        return [one for name in names for one in (chosen(search, parts[name]) if name in search.avoid else [name])]
+
+    def look(search: Search) -> None:
+        regions = [{"name": name, "nested": [], "calls": 1} for name in chosen(search, ["a", "b"])]
+        search.looked = SimpleNamespace(facts={"regions": {"regions": regions, "names": {}}}), []  # type: ignore
+
+    def attempt(search: Search, regions: list[dict]) -> tuple[TargetPlan, bool]:
+        tried.append([region["name"] for region in regions])
+        bad = next((name for name in tried[-1] if name in ("b", "b.x")), None)
+        plan = TargetPlan("t", "t", error=bad and "it failed")
+        return plan, bad is not None and search._blame(bad, "it failed", regions)
+
+    monkeypatch.setattr(Search, "look", look)
+    monkeypatch.setattr(Search, "_try", attempt)
+    told: list[str] = []
+    search = Search(Target("t", "t"), {}, Wanted("default", 2, nested=False), Options(()), told.append)
+    assert search.run().error is None
+    assert tried == [["a", "b"], ["b.x", "b.y"], ["a", "b.y"]]
+    assert search.notes == ["b is cut around: it failed", "b.x is cut around: it failed"]
+    assert set(search.notes) <= set(told)
+
+
 def test_a_function_that_is_no_method_can_be_a_region(tmp_path: Path) -> None:
     (tmp_path / "t.py").write_text(
         MODEL + "\n\nnet = Net().eval().requires_grad_(False)\n\n\ndef whole(x):\n    return net(x) + 1\n\n\n"

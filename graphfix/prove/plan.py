@@ -16,7 +16,7 @@ from graphfix.scan.process import Event
 Tell = Callable[[str], None]
 
 LEAST_GAIN = 1.03
-MOST_TRIES = 6
+MOST_TRIES = 12
 _CAPTURING = "capturing "
 
 
@@ -44,6 +44,7 @@ class Search:
     tell: Tell
     avoid: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
+    sound: set[str] = field(default_factory=set)
     modes: dict[str, str] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
@@ -59,11 +60,30 @@ class Search:
             regions = self._regions()
             if not regions:
                 return self._plan()
-            self.tell(f"try {number + 1}: {', '.join(each['name'] for each in regions)}")
-            done, again = self._try(regions)
-            if not again:
-                return done
+            chosen = self._doubtful(regions)
+            self.tell(f"try {number + 1}: {', '.join(each['name'] for each in chosen)}")
+            found, again = self._try(chosen)
+            if len(chosen) == len(regions):
+                done = found
+                if not again:
+                    return done
+            elif not again:
+                self._settle(chosen, found)
         return done
+
+    def _doubtful(self, regions: Sequence[Event]) -> Sequence[Event]:
+        """Those to try by themselves, once a region failed: the others ran beside it. All, where none is in doubt."""
+        doubtful = [each for each in regions if each["name"] not in self.sound]
+        return doubtful if self.sound and doubtful else regions
+
+    def _settle(self, regions: Sequence[Event], found: TargetPlan) -> None:
+        """Trust regions that were tried by themselves, or do without them."""
+        names = [each["name"] for each in regions]
+        if why := found.error or found.difference:
+            self.dropped.update(names)
+            self._note(*(f"{name} is left in eager: {_first_line(why)}" for name in names))
+        else:
+            self.sound.update(names)
 
     def look(self) -> TargetPlan | None:
         """Search for regions, unless that was done; a plan with an error where the target cannot be run."""
@@ -156,7 +176,9 @@ class Search:
     def _blame(self, name: str, why: str, regions: Sequence[Event]) -> bool:
         """Keep the failed region from failing again; whether there is anything left to try."""
         guilty = [each for each in regions if each["name"] == name]
-        if not guilty:
+        if guilty:
+            self.sound.update(each["name"] for each in regions if each["name"] != name)
+        else:
             return self._without_nesting(why, regions) or self._without_cudagraphs(why, regions)
         if self._without_nesting(why, guilty):
             return True
