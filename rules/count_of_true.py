@@ -81,7 +81,7 @@ class CountOfTrue(Rule):
 
                 def f(logits, labels):
                     # how many are there
-                    positives = (labels > 0)
+                    positives = labels > 0
                     return logits.sum() / max(torch.count_nonzero(positives), 1)
             """,
             calls=("f(torch.ones(3), torch.tensor([0, 1, 2]))", "f(torch.ones(4), torch.zeros(4))"),

@@ -76,7 +76,7 @@ class IndexOfTrue(Rule):
 
                 def f(x):
                     x = x.clone()
-                    rows = (x > 0)
+                    rows = x > 0
                     x[rows] = 0.0
                     return x - 1
             """,

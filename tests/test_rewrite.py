@@ -255,3 +255,10 @@ def test_a_choice_too_long_for_a_line_takes_several(before: str, after: str) -> 
     old = next(node for node in calls if ast.unparse(node).startswith((MIDDLE, LONG)))
     edits = replace(module, old, CHOICE, {"original": old})
     assert apply(source, edits) == f"import torch\ndef f(x):\n{after}"
+
+
+def test_an_argument_keeps_no_parentheses_that_it_does_not_need() -> None:
+    swapped = swap("y = f(k=(a // 2), t=(a, b))\n", "a // 2", "int({p})", p="a // 2")
+    assert swapped == "y = f(k=(int(a // 2)), t=(a, b))\n"
+    assert swap("y = (a - b) * 2\n", "(a - b) * 2", "g({a}) * 2", a="a - b") == "y = g(a - b) * 2\n"
+    assert swap("y = (a - b).item()\n", "(a - b).item()", "{a} * 2", a="a - b") == "y = (a - b) * 2\n"

@@ -94,6 +94,13 @@ def parenthesized(node: cst.BaseExpression) -> cst.BaseExpression:
     return node.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
 
 
+def _bare(node: cst.BaseExpression) -> cst.BaseExpression:
+    """The expression without parentheses of its own, where it had some on one line and is no tuple."""
+    on_one_line = "\n" not in cst.Module([]).code_for_node(node)
+    keeps = isinstance(node, cst.Tuple) or not on_one_line
+    return node if keeps else node.with_changes(lpar=[], rpar=[])
+
+
 class _Fill(cst.CSTTransformer):
     """Puts the parts in place of a parsed template's slots; those in `bare` get no parentheses."""
 
@@ -123,4 +130,4 @@ class _Fill(cst.CSTTransformer):
         if not isinstance(part, ast.expr):
             return updated_node
         found = self._places.expression(part)
-        return found if original_node.value in self._bare else parenthesized(found)
+        return _bare(found) if original_node.value in self._bare else parenthesized(found)
