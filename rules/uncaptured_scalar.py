@@ -14,8 +14,9 @@ class UncapturedScalar(Rule):
         Sets `torch._dynamo.config.capture_scalar_outputs` below the imports of the module whose function is compiled.
 
     Why it breaks the graph:
-        Dynamo ends the graph where a number is taken out of a tensor (GB0124, GB0109), unless this setting lets it
-        stand in the graph as a number that is not known before the run.
+        Dynamo ends the graph where a number is taken out of a tensor (GB0124, GB0109; GB0033 where torch takes it, as
+        `torch.arange` does), unless this setting lets it stand in the graph as a number that is not known before the
+        run.
 
     Example:
         import torch
@@ -32,7 +33,7 @@ class UncapturedScalar(Rule):
     code, name = "GF601", "uncaptured-scalar"
     title = "let Dynamo capture numbers read from tensors"
     safety = Safety.UNSAFE
-    repairs = frozenset({"GB0124", "GB0109"})
+    repairs = frozenset({"GB0124", "GB0109", "GB0033"})
 
     def rewrites(self, site: Site) -> Iterator[Rewrite | None]:
         yield from with_setting(site, "capture_scalar_outputs = True")
@@ -117,6 +118,25 @@ class UncapturedScalar(Rule):
                     return x + added
             """,
             calls=("total(torch.ones(3), torch.tensor([1, 2]))", "total(torch.ones(4), torch.tensor([3, 4]))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def places(x, lengths):
+                    steps = torch.arange(lengths.max(), device=x.device)
+                    return x + (steps < lengths[:, None]).sum()
+            """,
+            after="""
+                import torch
+
+                torch._dynamo.config.capture_scalar_outputs = True
+
+                def places(x, lengths):
+                    steps = torch.arange(lengths.max(), device=x.device)
+                    return x + (steps < lengths[:, None]).sum()
+            """,
+            calls=("places(torch.ones(3), torch.tensor([2, 5]))", "places(torch.ones(4), torch.tensor([3, 4]))"),
         ),
         Leaves(
             source="""
