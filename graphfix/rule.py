@@ -109,7 +109,7 @@ class Site:
             return None
         return Rewrite(edits)
 
-    def replace_each(self, changes: Sequence[tuple[ast.expr, str, Mapping[str, ast.expr]]]) -> Rewrite | None:
+    def replace_each(self, changes: Sequence[tuple[ast.expr, str, Mapping[str, ast.AST]]]) -> Rewrite | None:
         """One rewrite of several expressions, each by a template and its parts (see `replace`), also on one line.
 
         None where one of them cannot be rewritten, or holds another.

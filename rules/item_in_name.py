@@ -6,9 +6,10 @@ import ast
 from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+from graphfix.source.module import Module
 
 from ._numbers import Numbers, aliased, guarded
-from ._reads import is_number, number_around, read_at
+from ._reads import is_number, number_around, parent, read_at
 from ._uses import may_be_tensor, use_of
 
 
@@ -56,7 +57,12 @@ class ItemInName(Rule):
         template = numbers.template(whole)
         if aliased(site, read):
             template = f"({template}).clone()" if whole is not read.node else f"{template}.clone()"
-        found = guarded(site, numbers, site.replace(whole, template, **numbers.parts))
+        templates = {whole: template}
+        for other in _returned_with(module, whole):  # who takes one of them may need all as tensors
+            if (also := read_at(module, other)) is not None and not aliased(site, also):
+                templates[other] = numbers.template(other)
+        places = [(old, text, numbers.parts) for old, text in templates.items()]
+        found = guarded(site, numbers, site.replace_each(places))
         return found and replace(found, onward=tuple(map(module.location, tests)))
 
     cases = (
@@ -136,6 +142,25 @@ class ItemInName(Rule):
             """,
             calls=("f(torch.ones(3), torch.tensor(0.5), torch.tensor([2.0]))",),
         ),
+        Rewrites(
+            before="""
+                def limits(x, part: float) -> tuple[float, float]:
+                    return x.quantile(part).item(), x.quantile(1 - part).item()
+
+                def f(x, *, part=0.25):
+                    low, high = limits(x, part)
+                    return (x.clamp(min=low, max=high) - low) / (high - low)
+            """,
+            after="""
+                def limits(x, part: float) -> tuple[float, float]:
+                    return x.quantile(part).detach().reshape(()), x.quantile(1 - part).detach().reshape(())
+
+                def f(x, *, part=0.25):
+                    low, high = limits(x, part)
+                    return (x.clamp(min=low, max=high) - low) / (high - low)
+            """,
+            calls=("f(torch.arange(5.0))", "f(torch.arange(9.0), part=0.1)"),
+        ),
         Leaves(
             source="""
                 def f(x, n):
@@ -162,3 +187,10 @@ class ItemInName(Rule):
             calls=("f(torch.ones(3), torch.tensor(2))", "f(torch.ones(3), torch.tensor([7]))"),
         ),
     )
+
+
+def _returned_with(module: Module, node: ast.expr) -> list[ast.expr]:
+    """The other values of the tuple that is returned with this one in it."""
+    above = parent(module, node)
+    in_tuple = isinstance(above, ast.Tuple) and isinstance(parent(module, above), ast.Return)
+    return [one for one in above.elts if one is not node] if in_tuple and isinstance(above, ast.Tuple) else []

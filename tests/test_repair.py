@@ -388,3 +388,41 @@ def test_inference_mode_goes_everywhere_where_tensors_made_in_it_are_changed_out
     assert [kept.record.rule for kept in repair.kept] == ["GF501"]
     assert text.count("@torch.no_grad()") == 2
     assert "Inplace update to inference tensor" in repair.dropped[0].reason
+
+
+LIMITS = """def limits(x):
+    return x.min().item(), x.max().item()
+
+
+def f(x):
+    low, high = limits(x)
+    return (x.clamp(min=low, max=high - 1) - low) * high
+"""
+
+
+def test_a_helper_may_give_tensors_for_numbers(tmp_path: Path) -> None:
+    repair, text = repaired(tmp_path, LIMITS, "graphfix.Call(f, torch.arange(5.0))", *rules_called("GF106"))
+    (kept,) = repair.kept
+    assert kept.record.rule == "GF106"
+    assert "    return x.min().detach(), x.max().detach()\n" in text
+
+
+def test_a_helper_that_gives_other_numbers_is_rejected(tmp_path: Path) -> None:
+    class Whole(Rule):
+        code, name, title = "XX106", "whole", "return the tensor, without its sign"
+        safety = Safety.PROVEN
+        repairs = frozenset({"GB0124"})
+        cases = ()
+
+        def rewrite(self, site: Site) -> Rewrite | None:
+            assert isinstance(site.node, ast.Call)
+            assert isinstance(site.node.func, ast.Attribute)
+            return site.replace(site.node, "{tensor}.detach().abs()", tensor=site.node.func.value)
+
+    peak = "def peak(x):\n    return x.max().item()\n\n\ndef f(x):\n    return x * peak(x)\n"
+    repair, text = repaired(tmp_path, peak, "graphfix.Call(f, torch.arange(5.0))", Whole())
+    assert not repair.kept
+    (dropped,) = repair.dropped
+    assert dropped.status is FixStatus.REJECTED
+    assert "['output']" in dropped.reason
+    assert ".item()" in text

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from graphfix.dynamo import capture, load
 from graphfix.dynamo.arcs import is_foreign, trace_arcs
-from graphfix.dynamo.compare import compare, snapshot
+from graphfix.dynamo.compare import Leaf, compare, snapshot
 from graphfix.dynamo.mutate import copied, mutations
 from graphfix.dynamo.record import gradients_of, random_states, state_of
 from graphfix.model import Call
@@ -197,7 +197,7 @@ def _eager_difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
     if was["latent"] is not None:  # where the original breaks off in the middle, only that counts
         alike = _without_numbers(was["raised"]) == _without_numbers(now["raised"])
         return None if alike else f"raises {now['raised']}, raised {was['raised']}"
-    found = compare(was["result"], now["result"], exact=True).difference
+    found = compare(was["result"], _as_numbers(was["result"], now["result"]), exact=True).difference
     return found or ("other random numbers were drawn" if was["drawn"] != now["drawn"] else None)
 
 
@@ -215,8 +215,24 @@ def _compiled_difference(
         return None  # what a fix assumes does not hold, and the new code says so
     if was["raised"]:
         return None if now["raised"] else f"the compiled code does not raise {was['raised']}"
-    found = compare(was["result"], now["result"], exact=False, device=device).difference
+    result = _as_numbers(was["result"], now["result"])
+    found = compare(was["result"], result, exact=False, device=device).difference
     return found and f"compiled: {found}"
+
+
+def _as_numbers(was: Any, now: Any) -> Any:
+    """The new result with numbers for tensors without dimensions, where the original gave such numbers.
+
+    A helper may return either, as long as its callers compute the same: the target's own results are compared strictly.
+    """
+    if isinstance(was, Leaf) and isinstance(now, torch.Tensor) and not now.dim() and not now.requires_grad:
+        value = now.item()
+        return Leaf(was.type, value) if type(value).__name__ == was.type else now
+    if isinstance(was, dict) and isinstance(now, dict) and was.keys() == now.keys():
+        return {key: _as_numbers(was[key], now[key]) for key in now}
+    if isinstance(was, tuple | list) and type(was) is type(now) and len(was) == len(now):
+        return type(was)(map(_as_numbers, was, now))
+    return now
 
 
 def _function(case: Recorded, code: CodeType, more: Mapping[str, Any] = MappingProxyType({})) -> FunctionType:
