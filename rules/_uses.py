@@ -41,8 +41,8 @@ def use_of(module: Module, node: ast.expr) -> str:
         return {ast.Name: "name", ast.Subscript: "store"}.get(type(target_of(module, node)), "host")
     if isinstance(above, ast.Tuple) and target_of(module, node) is not None:
         return "name"
-    if isinstance(above, ast.Tuple):
-        return {ast.Subscript: "index", ast.Return: "return"}.get(type(parent(module, above)), "host")
+    if isinstance(above, ast.Tuple) and isinstance(parent(module, above), ast.Subscript):
+        return "index"
     if isinstance(above, ast.If | ast.While | ast.IfExp | ast.BoolOp | ast.comprehension) or (
         isinstance(above, ast.UnaryOp) and isinstance(above.op, ast.Not)
     ):

@@ -48,17 +48,18 @@ class ItemInName(Rule):
             return None
         whole = number_around(module, read.node)
         known = (read.node,)
-        if use_of(module, whole) not in ("name", "return") or not is_number(module, whole, known):
+        others = _returned_with(module, whole)  # who takes one of them may need all as tensors
+        if not others and use_of(module, whole) not in ("name", "return"):
             return None
         tests: list[ast.expr] = []
-        if not may_be_tensor(module, whole, known, tests=tests):
+        if not is_number(module, whole, known) or not (others or may_be_tensor(module, whole, known, tests=tests)):
             return None
         numbers = Numbers(module, (site.node,))
         template = numbers.template(whole)
         if aliased(site, read):
             template = f"({template}).clone()" if whole is not read.node else f"{template}.clone()"
         templates = {whole: template}
-        for other in _returned_with(module, whole):  # who takes one of them may need all as tensors
+        for other in others:
             if (also := read_at(module, other)) is not None and not aliased(site, also):
                 templates[other] = numbers.template(other)
         places = [(old, text, numbers.parts) for old, text in templates.items()]
