@@ -408,8 +408,8 @@ def test_a_helper_may_give_tensors_for_numbers(tmp_path: Path) -> None:
 
 
 def test_a_helper_that_gives_other_numbers_is_rejected(tmp_path: Path) -> None:
-    class Whole(Rule):
-        code, name, title = "XX106", "whole", "return the tensor, without its sign"
+    class Unsigned(Rule):
+        code, name, title = "XX106", "unsigned", "return the tensor, without its sign"
         safety = Safety.PROVEN
         repairs = frozenset({"GB0124"})
         cases = ()
@@ -420,7 +420,7 @@ def test_a_helper_that_gives_other_numbers_is_rejected(tmp_path: Path) -> None:
             return site.replace(site.node, "{tensor}.detach().abs()", tensor=site.node.func.value)
 
     peak = "def peak(x):\n    return x.max().item()\n\n\ndef f(x):\n    return x * peak(x)\n"
-    repair, text = repaired(tmp_path, peak, "graphfix.Call(f, torch.arange(5.0))", Whole())
+    repair, text = repaired(tmp_path, peak, "graphfix.Call(f, torch.arange(5.0))", Unsigned())
     assert not repair.kept
     (dropped,) = repair.dropped
     assert dropped.status is FixStatus.REJECTED

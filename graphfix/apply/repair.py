@@ -289,7 +289,7 @@ class Repair:
         new = [site for site in after.sites(self._with(trial), self._options.rules) if site.event["id"] is None]
         if not any(key(site) not in known and site.candidates(self._options.rules) for site in new):
             return None
-        kept, before = len(self.kept), self.sources
+        before, kept, findings = self.sources, len(self.kept), len(self.findings)
         self._keep(target, trial, None, after)
         for following in self._untried(target, after, set()):
             if following.site.event["id"] is None and key(following.site) not in known:
@@ -302,7 +302,7 @@ class Repair:
                     self._find_latent(trial, seen)
                     return better
                 break
-        del self.kept[kept:]
+        del self.kept[kept:], self.findings[findings:]
         self.sources = before
         return None
 
@@ -343,7 +343,7 @@ class Repair:
         fix = trial.fix
         if fix is None or (fix.safety is Safety.EXACT and not fix.dual):
             return None
-        sources = (before, self.sources) if before else (self.sources, self._with(trial))
+        sources = (self.sources, self._with(trial)) if before is None else (before, self.sources)
         arm = arm_of(fix.branch, sources[0], state.arcs) if fix.branch else None
         return witness(target, fix, trial.place, arm, sources, self._options, self._tell(target))
 

@@ -197,7 +197,7 @@ def _eager_difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
     if was["latent"] is not None:  # where the original breaks off in the middle, only that counts
         alike = _without_numbers(was["raised"]) == _without_numbers(now["raised"])
         return None if alike else f"raises {now['raised']}, raised {was['raised']}"
-    found = compare(was["result"], _as_numbers(was["result"], now["result"]), exact=True).difference
+    found = compare(was["result"], _with_numbers(was["result"], now["result"]), exact=True).difference
     return found or ("other random numbers were drawn" if was["drawn"] != now["drawn"] else None)
 
 
@@ -215,16 +215,24 @@ def _compiled_difference(
         return None  # what a fix assumes does not hold, and the new code says so
     if was["raised"]:
         return None if now["raised"] else f"the compiled code does not raise {was['raised']}"
-    result = _as_numbers(was["result"], now["result"])
+    result = _with_numbers(was["result"], now["result"])
     found = compare(was["result"], result, exact=False, device=device).difference
     return found and f"compiled: {found}"
 
 
-def _as_numbers(was: Any, now: Any) -> Any:
-    """The new result with numbers for tensors without dimensions, where the original gave such numbers.
+_OUTPUT = "['output']"
+"""Where a snapshot of a run holds what the function returned."""
+
+
+def _with_numbers(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The new result, with numbers for returned tensors without dimensions where the original returned numbers.
 
     A helper may return either, as long as its callers compute the same: the target's own results are compared strictly.
     """
+    return now | {_OUTPUT: _as_numbers(was[_OUTPUT], now[_OUTPUT])}
+
+
+def _as_numbers(was: Any, now: Any) -> Any:
     if isinstance(was, Leaf) and isinstance(now, torch.Tensor) and not now.dim() and not now.requires_grad:
         value = now.item()
         return Leaf(was.type, value) if type(value).__name__ == was.type else now

@@ -176,10 +176,9 @@ class Search:
     def _blame(self, name: str, why: str, regions: Sequence[Event]) -> bool:
         """Keep the failed region from failing again; whether there is anything left to try."""
         guilty = [each for each in regions if each["name"] == name]
-        if guilty:
-            self.sound.update(each["name"] for each in regions if each["name"] != name)
-        else:
+        if not guilty:
             return self._without_nesting(why, regions) or self._without_cudagraphs(why, regions)
+        self.sound.update(each["name"] for each in regions if each["name"] != name)
         if self._without_nesting(why, guilty):
             return True
         self._cut_around(name, why)
