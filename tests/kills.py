@@ -2,8 +2,10 @@
 
 Every kill is SIGKILL to the whole process group of a complete `graphfix apply .`. Half of them come at a moment drawn
 evenly from the time that an apply takes, half within the writing, which is a small part of it: when the journal shows
-that it began, plus a moment drawn evenly from the time that a write takes. To be quick, most applies run in a fork of
-this process, which has imported graphfix already; every twentieth is a Python process of its own.
+that it began, plus a moment drawn evenly from a window. That is as long as a write took, then longer after each kill that
+came too early to find the new tree and shorter after the others: a busy machine writes slowly. To be quick, most
+applies run in a fork of this process, which has imported graphfix already; every twentieth is a Python process of its
+own.
 
 After each kill, git must show the old tree or the new one, and after `graphfix undo` the old one, byte for byte.
 What `graphfix` had begun to rename when it was killed is first let to its end: the lock is free then.
@@ -149,6 +151,7 @@ def main(folder: Path, kills: int, seed: int) -> dict[str, object]:
     with contextlib.redirect_stdout(io.StringIO()):
         _guarded(lambda: app(["apply", ".", "--check"], standalone_mode=False))  # all is imported now
     whole, writing = repository.measure()
+    window = writing
     begin = time.monotonic()
     _, _ = os.waitpid(started_process("rules"), 0)
     boot = time.monotonic() - begin
@@ -156,10 +159,12 @@ def main(folder: Path, kills: int, seed: int) -> dict[str, object]:
     while (number := counts.total()) < kills:
         start, more = (started_process, boot) if number % 20 == 19 else (started_fork, 0.0)
         in_writing = number % 2 == 1
-        doing = kill(start, in_writing, chance.uniform(0, writing if in_writing else whole + more))
+        doing = kill(start, in_writing, chance.uniform(0, window if in_writing else whole + more))
         wait_for_renames()
         shown = repository.shown()
         code = undo()
+        if in_writing:
+            window *= 1.1 if shown == "old" else 0.9
         if doing:
             counts[f"{doing}, {shown}"] += 1
         if shown not in ("old", "new") or (code and (shown == "new" or doing == "writing")):
