@@ -2,8 +2,8 @@
 
 Every kill is SIGKILL to the whole process group of a complete `graphfix apply .`. Half of them come at a moment drawn
 evenly from the time that an apply takes, half within the writing, which is a small part of it: when the journal shows
-that it began, plus a moment drawn evenly from a window. That is as long as a write took, then longer after each kill that
-came too early to find the new tree and shorter after the others: a busy machine writes slowly. To be quick, most
+that it began, plus a moment drawn evenly from a window. That is as long as a write took, then longer after each kill
+that came too early to find the new tree and shorter after the others: a busy machine writes slowly. To be quick, most
 applies run in a fork of this process, which has imported graphfix already; every twentieth is a Python process of its
 own.
 

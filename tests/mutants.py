@@ -15,8 +15,9 @@ class Mutant:
     """A rewrite that is offered as a fix of the break in `source`.
 
     `edits` are old text (in the source once) and new text, the one that removes the break first. `says` is part of
-    what the judge must say against it; None marks a right rewrite, which must be kept. `calls` is the body of the
-    target. `alone` gives it processes of its own. `missed` is why the judge keeps it today: it then says nothing.
+    what the judge must say against it; None marks a rewrite that must be kept: a right one, or a `one_sided` one, which
+    the verdict must tell from those. `calls` is the body of the target. `alone` gives it processes of its own. `missed`
+    is why the judge keeps it today: it then says nothing.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Mutant:
     calls: str = "yield Call(f, torch.arange(6.0))"
     alone: bool = False
     missed: str | None = None
+    one_sided: bool = False
 
 
 def _edit(old: str, new: str, *also: tuple[str, str]) -> tuple[tuple[str, str], ...]:
@@ -106,7 +108,18 @@ def f(x):
     return y, y + 1
 """
 PRINT = '    print("cut to", y.shape)\n'
+QUIET = '    torch.compiler.is_compiling() or print("cut to", y.shape)\n'
 END = PRINT + "    return y, y + 1"
+
+LOG = """
+import logging
+log = logging.getLogger("a")
+
+def f(x):
+    y = x[1:].clone()
+    log.warning("cut to %s", y.shape)
+    return y
+"""
 
 MODEL = """
 class Model(torch.nn.Module):
@@ -334,7 +347,7 @@ MUTANTS = (
     Mutant("right: print in eager only", SHOUT, _edit("print(", "torch.compiler.is_compiling() or print("), None),
     Mutant("right: buffer with where", MODEL, _edit(IF_MODEL, WHERE_MODEL), None, MODEL_CALLS),
     Mutant("right: clip with gradients", GRAD, _edit(IF_GRAD, "y = y.clamp(max=4)"), None, WITH_GRAD),
-    Mutant("right: the same draws", DRAWS, _edit('    print("drawn")\n', ""), None, FOUR),
+    Mutant("right: the same draws", DRAWS, _edit("print(", "torch.compiler.is_compiling() or print("), None, FOUR),
     # values
     Mutant("mean for sum", SCALE, _edit(ITEM, "y.mean()"), "call 1: output differs"),
     Mutant("stale tensor", SCALE, _edit(LINES, "scale = x.sum()\n    y = x + 1"), "call 1: output differs"),
@@ -503,20 +516,23 @@ MUTANTS = (
         "yield Call(f, torch.zeros(3))",
     ),
     Mutant("argument written through a view", VIEW, _edit(IF_VIEW, "first.clamp_(max=1)"), "arguments", MATRIX),
-    Mutant("view for a copy", SHOUT, _edit(PRINT, "", ("x[1:].clone()", "x[1:]")), "share memory"),
+    Mutant("view for a copy", SHOUT, _edit(PRINT, QUIET, ("x[1:].clone()", "x[1:]")), "share memory"),
     Mutant(
-        "copy for a view", SHOUT.replace(".clone()", ""), _edit(PRINT, "", ("x[1:]", "x[1:].clone()")), "share memory"
+        "copy for a view",
+        SHOUT.replace(".clone()", ""),
+        _edit(PRINT, QUIET, ("x[1:]", "x[1:].clone()")),
+        "share memory",
     ),
     Mutant(
         "outputs share memory",
         SHOUT.replace("y + 1", "y.clone()"),
-        _edit(PRINT, "", ("y.clone()", "y")),
+        _edit(PRINT, QUIET, ("y.clone()", "y")),
         "other tensors share memory",
     ),
     Mutant(
         "strides changed",
         TURN,
-        _edit('    print("turned")\n', "", ("x.t() + 1", "x.t().contiguous() + 1")),
+        _edit("print(", "torch.compiler.is_compiling() or print(", ("x.t() + 1", "x.t().contiguous() + 1")),
         "strides are",
         MATRIX,
     ),
@@ -529,7 +545,7 @@ MUTANTS = (
     Mutant(
         "view for a copy in compiled code",
         SHOUT,
-        _edit(PRINT, "", ("x[1:].clone()", "(x[1:] if torch.compiler.is_compiling() else x[1:].clone())")),
+        _edit(PRINT, QUIET, ("x[1:].clone()", "(x[1:] if torch.compiler.is_compiling() else x[1:].clone())")),
         "compiled: other tensors share memory",
     ),
     # what is returned
@@ -750,7 +766,11 @@ MUTANTS = (
     Mutant(
         "other numbers in compiled code",
         DRAWS,
-        _edit(DRAW, "a = torch.rand(5)[1:] if torch.compiler.is_compiling() else torch.rand(4)\n    b = torch.rand(4)"),
+        _edit(
+            "print(",
+            "torch.compiler.is_compiling() or print(",
+            ("a = torch.rand(4)", "a = torch.rand(5)[1:] if torch.compiler.is_compiling() else torch.rand(4)"),
+        ),
         "call 1: output differs by",
         FOUR,
     ),
@@ -758,9 +778,9 @@ MUTANTS = (
         "one draw more in compiled code",
         DRAWS,
         _edit(
-            DRAW,
-            "a = torch.rand(4)\n    b = torch.rand(4)\n"
-            "    x = x + 0 * torch.rand(4) if torch.compiler.is_compiling() else x",
+            "print(",
+            "torch.compiler.is_compiling() or print(",
+            ("return x *", "x = x + 0 * torch.rand(4) if torch.compiler.is_compiling() else x\n    return x *"),
         ),
         "compiled: other random numbers were drawn",
         FOUR,
@@ -845,8 +865,8 @@ MUTANTS = (
         "strides changed in compiled code",
         TURN,
         _edit(
-            '    print("turned")\n',
-            "",
+            "print(",
+            "torch.compiler.is_compiling() or print(",
             ("x.t() + 1", "(x.t().contiguous() if torch.compiler.is_compiling() else x.t()) + 1"),
         ),
         "compiled: strides differ",
@@ -857,7 +877,7 @@ MUTANTS = (
     Mutant(
         "a break by hand",
         SHOUT,
-        _edit('print("cut to", y.shape)', "torch._dynamo.graph_break()"),
+        _edit('print("cut to", y.shape)', 'print("cut to", y.shape) or torch._dynamo.graph_break()'),
         "the rewritten code breaks too",
     ),
     Mutant(
@@ -892,13 +912,15 @@ MUTANTS = (
         "\n".join(["yield Call(f, torch.ones(3))"] * 3),
     ),
     # what else a function leaves behind
-    Mutant("print lost", SHOUT, _edit(PRINT, ""), "", missed="what is printed is not compared"),
+    Mutant(
+        "log lost", LOG, _edit('    log.warning("cut to %s", y.shape)\n', ""), "logs [], logged ['a WARNING: cut to"
+    ),
+    Mutant("print lost", SHOUT, _edit(PRINT, ""), "prints ''"),
     Mutant(
         "entry in a list lost",
         PAIR.replace("return y + y.sum().item()", "HISTORY.append(y.sum().item())\n    return y"),
         _edit("    HISTORY.append(y.sum().item())\n", ""),
-        "",
-        missed="globals are not compared, modules excepted",
+        "changes globals otherwise",
     ),
     Mutant(
         "state of an object lost",
@@ -919,7 +941,7 @@ MUTANTS = (
         "a way that no input leads to",
         UNREACHED,
         _edit(IF_UNREACHED, "y = x * 2"),
-        "",
-        missed="no input reaches it; the verdict names the branch as one-sided",
+        None,
+        one_sided=True,
     ),
 )

@@ -146,6 +146,7 @@ def test_wrong_rewrites_are_rejected_and_right_ones_kept(repairs: dict[str, Repa
         assert report.verdict is not None
         assert report.verdict.ok
         assert report.clean
+        assert any(not all(arm.reached) for arm in report.verdict.arms) == mutant.one_sided
     else:
         assert [one.record.diff for one in repair.kept] == []
         assert {one.status for one in repair.dropped} == {FixStatus.REJECTED}

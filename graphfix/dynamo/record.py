@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import random
@@ -13,7 +14,8 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from graphfix.dynamo.capture import copy_arguments
-from graphfix.dynamo.compare import compare, digest, snapshot
+from graphfix.dynamo.compare import digest, snapshot
+from graphfix.dynamo.effects import changed, is_plain, watch_effects
 from graphfix.dynamo.load import SEED, seed_everything
 from graphfix.model import Call
 
@@ -25,19 +27,20 @@ def record_calls(
     calls: Sequence[Call],
     runner: Callable[[Call], Callable[..., Any]],
     on_error: Callable[[BaseException], object] = lambda error: None,
+    effects: bool = False,
 ) -> list[dict[str, Any]]:
     """Run every call in order, through what `runner` makes of it, each with the same seed.
 
     Returns one dict a call: `result` (output or exception, arguments afterwards, gradients where the call asks for
     them; as snapshots), `state` and `parameters` (of all that the call reaches), `rng` (the random states), `modes`
-    (of torch) and `aliases` (which outputs share memory with what), all after the call. An exception is a result;
-    `on_error` sees it too.
+    (of torch) and `aliases` (which outputs share memory with what), all after the call, and where asked
+    for `effects` (see graphfix.dynamo.effects). An exception is a result; `on_error` sees it too.
     """
-    return [_record(call, runner(call), SEED + index, on_error) for index, call in enumerate(calls)]
+    return [_record(call, runner(call), SEED + index, on_error, effects) for index, call in enumerate(calls)]
 
 
 def _record(
-    call: Call, function: Callable[..., Any], seed: int, on_error: Callable[[BaseException], object]
+    call: Call, function: Callable[..., Any], seed: int, on_error: Callable[[BaseException], object], effects: bool
 ) -> dict[str, Any]:
     args, kwargs = copy_arguments(call)
     modules = list(_modules(call))
@@ -46,8 +49,12 @@ def _record(
     output: Any = None
     gradients: dict[str, Any] = {}
     before, around = (torch.is_grad_enabled(), torch.get_default_dtype()), snapshot(_around(call.fn))
+    watched: contextlib.AbstractContextManager[dict[str, Any]] = contextlib.nullcontext({})
+    if effects:
+        watched = watch_effects([call.fn, *modules])
     try:
-        output = function(*args, **kwargs)
+        with watched as seen:
+            output = function(*args, **kwargs)
         aliases = _aliases(output, (args, kwargs))
         if call.grad:
             gradients = gradients_of(output, (args, kwargs), modules)
@@ -62,11 +69,12 @@ def _record(
             "gradients": snapshot(gradients),
         },
         "exception": raised.get("exception"),
-        "state": state_of(modules) | {"changed": _changed(around, snapshot(_around(call.fn)))},
+        "state": state_of(modules) | {"changed": changed(around, snapshot(_around(call.fn)))},
         "parameters": digest({f"{n} {name}": p for n, m in enumerate(modules) for name, p in m.named_parameters()}),
         "rng": random_states(),
         "modes": repr((torch.is_grad_enabled(), torch.get_default_dtype())),
         "aliases": aliases,
+        "effects": seen,
     }
     torch.set_grad_enabled(before[0])
     torch.set_default_dtype(before[1])
@@ -148,7 +156,7 @@ def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
         buffers |= {f"{number}.{name}": value for name, value in module.named_buffers()}
         for name, child in module.named_modules():
             values = {key: _as_python(value) for key, value in vars(child).items() if key not in _TORCH_OWN}
-            own = {key: value for key, value in values.items() if _is_plain(value)}
+            own = {key: value for key, value in values.items() if is_plain(value)}
             attributes |= {f"{number}.{name}.{key}": value for key, value in own.items()}
     return {"buffers": snapshot(buffers), "attributes": snapshot(attributes)}
 
@@ -162,15 +170,7 @@ def _around(function: Any) -> dict[str, Any]:
     if inspect.isfunction(plain):
         names = [name for name in plain.__code__.co_names if name in plain.__globals__]
         values |= {name: plain.__globals__[name] for name in names}
-    return {name: value for name, value in values.items() if _is_plain(value)}
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Of the values around a function those that a call changed: what it only reads may be named or not."""
-    same = {
-        key for key in before.keys() & after.keys() if compare(before[key], after[key], exact=True).difference is None
-    }
-    return {key: value for key, value in after.items() if key not in same}
+    return {name: value for name, value in values.items() if is_plain(value)}
 
 
 def _as_python(value: Any, depth: int = 3) -> Any:
@@ -180,15 +180,6 @@ def _as_python(value: Any, depth: int = 3) -> Any:
     if type(value) in (list, tuple) and depth:
         return type(value)(_as_python(one, depth - 1) for one in value)
     return value
-
-
-def _is_plain(value: Any, depth: int = 3) -> bool:
-    """Whether a value is a tensor or number or text, or holds nothing else."""
-    if value is None or isinstance(value, torch.Tensor | bool | int | float | complex | str):
-        return True
-    if not isinstance(value, list | tuple | dict) or not depth:
-        return False
-    return all(_is_plain(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))
 
 
 def random_states() -> str:

@@ -13,7 +13,7 @@ import torch
 import torch._dynamo
 from torch.utils._pytree import tree_leaves
 
-from graphfix.dynamo import attempt, capture, cuda, load, planning, replays, signals, timing
+from graphfix.dynamo import attempt, capture, cuda, effects, load, planning, replays, signals, timing
 from graphfix.dynamo.arcs import trace_arcs
 from graphfix.dynamo.assume import held
 from graphfix.dynamo.caches import without_early_caches, without_new_constants
@@ -198,7 +198,7 @@ class Session:
         calls = self._warm_calls(raising=False)
         self._enter("running eager")
         with load.without_compiling(), trace_arcs(self._job["trace"]) as arcs:
-            results = record_calls(calls, lambda call: call.fn)
+            results = record_calls(calls, lambda call: call.fn, effects=True)
         for path, found in arcs.items():
             self._emit({"event": "arcs", "path": path, "arcs": sorted(found)})
         if self._job["save"]:
@@ -214,6 +214,7 @@ class Session:
             found = compare(old["result"], new["result"], exact=True).difference
             state = compare(old["state"], states[number - 1], exact=True).difference
             found = found or (state and f"state: {state}") or _beside(old, new)
+            found = found or effects.difference(old["effects"], new["effects"])
             difference = difference or (found and f"call {number}: {found}")
         self._emit({"event": "eager", "identical": difference is None, "difference": difference})
 

@@ -1,0 +1,124 @@
+"""Watches what a call does that neither its output nor its modules show: what it prints and logs, changed globals."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from graphfix.dynamo.compare import Leaf, compare, snapshot
+
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?")
+_NOT_USERS = sys.stdlib_module_names | {"torch", "numpy", "graphfix", "rules"}
+
+
+@contextlib.contextmanager
+def watch_effects(functions: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """The dict yielded holds, after the block, `printed`, `logged` and `globals`.
+
+    What is printed (to `sys.stdout`) and logged are texts with every number in them as `#`: they may be times. Globals
+    are the plain ones that changed, of the packages that `functions` come from and name; floats without their values.
+    """
+    effects: dict[str, Any] = {}
+    packages = frozenset(package for function in functions for package in _packages(function))
+    before, printed = _globals(packages), _Copy(sys.stdout)
+    with _logged() as logged, contextlib.redirect_stdout(printed):
+        try:
+            yield effects
+        finally:
+            found = changed(before, _globals(packages))
+            effects["printed"] = _NUMBER.sub("#", printed.getvalue())
+            effects["logged"] = logged
+            effects["globals"] = {name: _without_floats(value) for name, value in found.items()}
+
+
+def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """What is first other in the effects of two calls, in words."""
+    if was["printed"] != now["printed"]:
+        return f"prints {now['printed']!r}, printed {was['printed']!r}"
+    if was["logged"] != now["logged"]:
+        return f"logs {now['logged']}, logged {was['logged']}"
+    found = compare(was["globals"], now["globals"], exact=True).difference
+    return f"changes globals otherwise: {found}" if found else None
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The snapshots in `after` that are new or differ from those in `before`."""
+    same = {
+        key for key in before.keys() & after.keys() if compare(before[key], after[key], exact=True).difference is None
+    }
+    return {key: value for key, value in after.items() if key not in same}
+
+
+def _without_floats(value: Any) -> Any:
+    """A snapshot in which Python's floats have no value: they may be times."""
+    if isinstance(value, Leaf):
+        return Leaf(value.type, None) if value.type == "float" else value
+    if isinstance(value, dict):
+        return {key: _without_floats(one) for key, one in value.items()}
+    return type(value)(map(_without_floats, value)) if isinstance(value, list | tuple) else value
+
+
+class _Copy(io.StringIO):
+    """Keeps what is written and hands it on."""
+
+    def __init__(self, usual: Any) -> None:
+        super().__init__()
+        self._usual = usual
+
+    def write(self, text: str) -> int:
+        self._usual.write(text)
+        return super().write(text)
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[list[str]]:
+    """A line for every record that a logger lets through, whether any handler shows it or not."""
+    lines: list[str] = []
+    usual = logging.Logger.handle
+
+    def handle(self: logging.Logger, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):  # as logging does: a message that cannot be made stops nobody
+            lines.append(_NUMBER.sub("#", f"{record.name} {record.levelname}: {record.getMessage()}"))
+        usual(self, record)
+
+    logging.Logger.handle = handle  # type: ignore[method-assign]
+    try:
+        yield lines
+    finally:
+        logging.Logger.handle = usual  # type: ignore[method-assign]
+
+
+def _packages(function: Any) -> Iterator[str]:
+    """The top-level packages that a function comes from, and those of what its globals name."""
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    module = sys.modules.get(getattr(plain, "__module__", None) or type(function).__module__)
+    for value in [module, *vars(module).values()] if module else []:
+        name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+        if isinstance(name, str) and (package := name.partition(".")[0]) not in _NOT_USERS:
+            yield package
+
+
+def _globals(packages: frozenset[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in packages:
+            values = vars(module).items()
+            found |= {f"{name}.{key}": snapshot(one) for key, one in values if key[:2] != "__" and is_plain(one)}
+    return found
+
+
+def is_plain(value: Any, depth: int = 3) -> bool:
+    """Whether a value is a tensor or number or text, or holds nothing else."""
+    if value is None or isinstance(value, torch.Tensor | bool | int | float | complex | str):
+        return True
+    if not isinstance(value, list | tuple | dict) or not depth:
+        return False
+    return all(is_plain(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))

@@ -1,0 +1,76 @@
+"""What calls print, log and leave in globals, as far as it is compared."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import types
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from graphfix.dynamo import effects
+
+pytestmark = pytest.mark.torch
+
+SOURCE = """
+import logging
+
+SEEN, COUNT, LAST = [], 0, 0.0
+_LOG = logging.getLogger("effects")
+_LOG.propagate = False
+
+def f(x, time):
+    global COUNT, LAST
+    COUNT += 1
+    LAST = time
+    SEEN.append(time)
+    print(f"took {time} s at {object()}")
+    _LOG.warning("x is %s", x)
+    if x is None:
+        raise ValueError("no x")
+"""
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    module = types.ModuleType("users_code")
+    monkeypatch.setitem(sys.modules, "users_code", module)
+    exec(SOURCE, vars(module))
+    return module
+
+
+def seen(user: types.ModuleType, *arguments: Any) -> dict[str, Any]:
+    user.SEEN.clear()
+    user.COUNT = 0
+    try:
+        with effects.watch_effects([user.f]) as found:
+            user.f(*arguments)
+    except ValueError:
+        pass
+    return found
+
+
+def test_times_and_addresses_do_not_count(user: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert effects.difference(seen(user, "a", 0.25), seen(user, "a", 1e-05)) is None
+    assert capsys.readouterr().out.count("took") == 2, "it is printed as well"
+
+
+def test_what_else_differs_is_said(user: types.ModuleType) -> None:
+    usual = seen(user, "a", 0.25)
+    assert effects.difference(usual, seen(user, "b", 0.25)) == (
+        "logs ['effects WARNING: x is b'], logged ['effects WARNING: x is a']"
+    )
+    assert "prints 'took" in (effects.difference(usual, seen(user, "a", "long")) or "")
+    longer = {**usual, "globals": {**usual["globals"], "users_code.SEEN": []}}
+    assert effects.difference(usual, longer) == "changes globals otherwise: users_code.SEEN has 0 items, had 1"
+
+
+def test_a_call_that_raises_has_effects_too(user: types.ModuleType) -> None:
+    handle = logging.Logger.handle
+    found = seen(user, None, 0.25)
+    assert found["logged"] == ["effects WARNING: x is None"]
+    assert "users_code.COUNT" in found["globals"]
+    assert logging.Logger.handle is handle
