@@ -12,6 +12,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 HIDDEN = "discovery"
 """The step of a scan that looks behind skipped frames."""
 
+RECOMPILED = "recompile"
+"""Stands where a break has its id, at a place for whose values a function is compiled again."""
+
 
 class Safety(StrEnum):
     """How much a fix may be trusted without a look (docs/safety.md)."""
@@ -272,11 +275,12 @@ class TargetReport:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """One side of a before/after comparison."""
+    """One side of a before/after comparison. `recompiles`: None where nothing was compiled."""
 
     graphs: int
     graph_breaks: int
     sites: int
+    recompiles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

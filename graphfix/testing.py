@@ -18,13 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from graphfix.model import Certainty, Target
+from graphfix.model import RECOMPILED, Certainty, Target
 from graphfix.prove.verify import STEP_BACKEND
 from graphfix.registry import rules_in
 from graphfix.rule import Case, Finds, Leaves, Rewrites, Rule
 from graphfix.scan import static
 from graphfix.scan.dynamic import Options, make_job, observe_all
 from graphfix.scan.observation import Observation
+from graphfix.scan.placed import Placed
 from graphfix.source.module import Module
 from graphfix.source.sources import Sources
 
@@ -66,9 +67,10 @@ def check_rule(rule: Rule, device: str | None = "cpu") -> list[str]:
     """Run every case of the rule; returns what is wrong, one sentence each, empty when all is well.
 
     Of each `Rewrites`: Dynamo breaks in it at a site that the rule repairs; repairing site after site gives exactly
-    `after`; the breaks that the rule names are gone; graphs were captured; eager results are equal bit for bit and
-    compiled ones agree, on every call. Of each `Leaves`: the rule rewrites none of the breaks that Dynamo reports, and
-    finds nothing statically. Of each `Finds`: the text makes certain what the rule says, and Dynamo breaks there.
+    `after`; the breaks that the rule names are gone, or functions are compiled again less often; graphs were
+    captured; eager results are equal bit for bit and compiled ones agree, on every call. Of each `Leaves`: the rule
+    rewrites none of the breaks that Dynamo reports, and finds nothing statically. Of each `Finds`: the text makes
+    certain what the rule says, and Dynamo breaks there.
     """
     problems = [
         f"{rule.code} has no case of kind {kind.__name__}"
@@ -85,9 +87,12 @@ def check_rule(rule: Rule, device: str | None = "cpu") -> list[str]:
             problems += [f"{rule.code} {case.label}: {problem}" for problem in found]
             sources.append(patched)
         after = _run(prepared, options, sources, against=True)
-        for case, seen, patched in zip(prepared, after, sources, strict=True):
+        for case, was, seen, patched in zip(prepared, before, after, sources, strict=True):
             if isinstance(case.case, Rewrites):
-                problems += [f"{rule.code} {case.label}: {p}" for p in _check_after(rule, seen, patched)]
+                found = _check_after(rule, seen, patched)
+                if RECOMPILED in rule.repairs and len(seen.recompiles) >= len(was.recompiles):
+                    found.append(f"is compiled again {len(seen.recompiles)} times, as before")
+                problems += [f"{rule.code} {case.label}: {problem}" for problem in found]
     return problems
 
 
@@ -129,7 +134,7 @@ def _run(cases: Sequence[_Prepared], options: Options, sources: Sequence[Sources
         target = Target(f"{_target_file(case.path)}::calls", case.label)
         results = str(case.path.with_suffix(".pt"))
         steps: dict[str, Any] = {"against": results, "compile": [STEP_BACKEND]} if against else {"save": results}
-        if rule.failures or _OF_BACKENDS in rule.repairs:
+        if rule.failures or rule.repairs & {_OF_BACKENDS, RECOMPILED}:
             steps["compile"] = [STEP_BACKEND]
         jobs.append(make_job(target, options, overlay=patched.patched, explain=True, check=True, **steps))
     batches = [[job] for job in jobs] if rule.failures and not against else [jobs]
@@ -144,7 +149,7 @@ def _check_before(rule: Rule, case: _Prepared, seen: Observation) -> tuple[list[
     if isinstance(case.case, Finds):
         return _check_found(rule, case, case.case, seen), Sources()
     expected = textwrap.dedent(case.case.after).strip("\n") + "\n"
-    if not any(site.candidates([rule]) for site in seen.sites(Sources(), [rule])):
+    if not any(site.candidates([rule]) for site in _sites(rule, seen, Sources())):
         return [f"Dynamo reports no break that {rule.code} repairs"], Sources()
     sources = _rewrite_all(rule, case, seen)
     text = sources.module(str(case.path)).text
@@ -157,7 +162,7 @@ def _rewrite_all(rule: Rule, case: _Prepared, seen: Observation) -> Sources:
     """Repair the first reported site, run again in a worker, and so on until the rule has nothing to say."""
     sources = Sources()
     for _ in range(_LIMIT):
-        fixes = (rule.fix(place) for s in seen.sites(sources, [rule]) for _, place in s.candidates([rule]))
+        fixes = (rule.fix(place) for s in _sites(rule, seen, sources) for _, place in s.candidates([rule]))
         fix = next((fix for fix in fixes if fix is not None), None)
         if fix is None:
             break
@@ -166,6 +171,11 @@ def _rewrite_all(rule: Rule, case: _Prepared, seen: Observation) -> Sources:
             break
         seen = _run([case], Options([rule], device="cpu"), [sources], against=False)[0]
     return sources
+
+
+def _sites(rule: Rule, seen: Observation, sources: Sources) -> list[Placed]:
+    """The places a rule is asked about: breaks, and those for whose values functions are compiled again."""
+    return [*seen.sites(sources, [rule]), *seen.recompiled(sources, [rule])]
 
 
 def _is_expected(case: _Prepared, sources: Sources) -> bool:
@@ -177,7 +187,7 @@ def _is_expected(case: _Prepared, sources: Sources) -> bool:
 def _check_untouched(rule: Rule, case: _Prepared, seen: Observation) -> list[str]:
     module = Module(str(case.path), case.source)
     problems = [f"is found statically at line {one.location.line}" for one, _ in static.sites(module, [rule])]
-    for site in seen.sites(Sources(), [rule]):
+    for site in _sites(rule, seen, Sources()):
         problems += [f"is rewritten at line {site.location.line}" for _, p in site.candidates([rule]) if rule.fix(p)]
     return problems
 

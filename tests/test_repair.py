@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from graphfix.apply.repair import Kept, Policy, Repair
-from graphfix.model import Edit, FixRecord, FixStatus, Target
+from graphfix.model import RECOMPILED, Edit, FixRecord, FixStatus, Target
 from graphfix.registry import all_rules
 from graphfix.rule import Rewrite, Rule, Safety, Site
 from graphfix.scan.dynamic import Options
@@ -69,6 +69,50 @@ def repaired(tmp_path: Path, function: str, calls: str, *rules: Rule) -> tuple[R
     repair = Repair(Options(rules, device="cpu"), Policy((tmp_path,), "aot_eager"), lambda *_: None)
     repair.run([Target(f"{path}::t", "t")])
     return repair, repair.sources.module(str(path)).text
+
+
+KEYS = """class Keys(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("keys", torch.zeros(2, 8))
+
+    def forward(self, key, step: int):
+        self.keys[:, step] = key
+        return self.keys * 2
+"""
+
+
+def test_what_is_compiled_for_every_value_is_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    calls = "\n".join(f"    yield graphfix.Call(m, torch.ones(2), step={step})" for step in (2, 3, 4, 5))
+    path.write_text(f"{HEAD}{KEYS}\n\n@graphfix.target\ndef t():\n    m = Keys()\n{calls}\n")
+    repair = Repair(Options(all_rules(), device="cpu"), Policy((tmp_path,), "aot_eager"), lambda *_: None)
+    (report,) = repair.run([Target(f"{path}::t", "t")])
+    assert [kept.record.rule for kept in repair.kept] == ["GF701"]
+    assert "self.keys.select(1, step)[...] = key" in repair.sources.module(str(path)).text
+    assert report.verdict is not None
+    assert report.verdict.ok
+    assert (report.verdict.before.recompiles, report.verdict.after.recompiles) == (3, 1)
+
+
+class Idle(Rule):
+    """Changes nothing that matters."""
+
+    code, name, title = "XX701", "idle", "do nothing"
+    safety = Safety.PROVEN
+    repairs = frozenset({RECOMPILED})
+    cases = ()
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        return site.before(site.node, "pass") if isinstance(site.node, ast.Return) else None
+
+
+def test_what_is_compiled_again_as_often_is_not_repaired(tmp_path: Path) -> None:
+    function = 'def f(x, how):\n    return x * (1 if how == "a" else 2)\n'
+    calls = ", ".join(f"graphfix.Call(f, torch.ones(3), {how!r})" for how in "abc")
+    repair, _ = repaired(tmp_path, function, calls, Idle())
+    (dropped,) = repair.dropped
+    assert (dropped.status, dropped.reason) == (FixStatus.REJECTED, "functions are compiled again as often as before")
 
 
 CHOOSE = """def f(x, c):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graphfix.model import (
+    RECOMPILED,
     Arm,
     Assumption,
     Finding,
@@ -94,7 +95,8 @@ class Trial:
     def key(self) -> tuple[object, ...]:
         """What stays the same of a trial when lines move."""
         texts = [edit.text for edit in self.fix.edits] if self.fix else []
-        return (self.rule.code, self.place.dual, *key(self.site), *texts)
+        place = key(self.site)[:2] if self.site.event["id"] == RECOMPILED else key(self.site)
+        return (self.rule.code, self.place.dual, *place, *texts)
 
     def as_dual(self) -> Trial:
         """The same in the dual form."""
@@ -186,9 +188,12 @@ class Repair:
         return over or (policy.max_fixes is not None and len(self.kept) >= policy.max_fixes)
 
     def _untried(self, target: Target, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[Trial]:
-        """Fixes to try now, for the most consequential site first, the safest first, unsafe ones last."""
-        for site in _in_order(state.sites(self.sources, self._options.rules)):
-            offers = site.candidates(self._options.rules)
+        """Fixes to try now, for the most consequential site first, the safest first, unsafe ones last; then those of
+        places for whose values functions are compiled again."""
+        rules = self._options.rules
+        breaks = _in_order(state.sites(self.sources, rules))
+        for site in itertools.chain(breaks, state.recompiled(self.sources, rules)):
+            offers = site.candidates(rules)
             trials = [
                 Trial(site, rule, replace(place, held=functools.partial(self._held, target, rule, place)))
                 for rule, place in offers
@@ -325,7 +330,10 @@ class Repair:
             moves=bool(trial.fix and trial.fix.onward),
         )
         before = state.sites(self.sources, self._options.rules)
-        return after, objection(found, trial.site, before, after.sites(sources, self._options.rules), sources)
+        against = objection(found, trial.site, before, after.sites(sources, self._options.rules), sources)
+        if trial.site.event["id"] == RECOMPILED and len(after.recompiles) >= len(state.recompiles):
+            against = against or "functions are compiled again as often as before"
+        return after, against
 
     def _draw_less(self, *rules: Rule) -> bool:
         """Whether a kept fix, or one of these rules, leaves out random numbers, as an unsafe rule may."""

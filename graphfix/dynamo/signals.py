@@ -66,7 +66,8 @@ def clear_recompiles() -> None:
 def recompiles() -> list[dict[str, Any]]:
     """Each recompilation since the metrics were cleared: the function, its place and the guard that failed.
 
-    Dynamo leaves the function out where the recompile limit kept it from compiling (`limit`).
+    `detail` is the guard as torch prints it, `at` the file and line that made it, as far as torch names them. Dynamo
+    leaves the function out where the recompile limit kept it from compiling (`limit`).
     """
     return [
         {
@@ -75,11 +76,22 @@ def recompiles() -> list[dict[str, Any]]:
             "path": metric.co_filename or _user_frame(reason).get("path"),
             "line": metric.co_firstlineno or int(_user_frame(reason).get("line", 0)) or None,
             "reason": re.sub(r"^\d+/\d+: ", "", reason.splitlines()[0].split("  # ")[0].strip()),
+            "detail": reason.splitlines()[0].strip(),
+            "at": _made_at(reason.splitlines()[0]),
             "limit": metric.co_name is None,
         }
         for metric in torch._dynamo.utils.get_compilation_metrics()
         if (reason := getattr(metric, "recompile_reason", None))
     ]
+
+
+def _made_at(guard: str) -> list[Any] | None:
+    """File and line of a guard such as `i == 4  # x[:, i]  # src/model.py:14 in forward`: torch cuts the path short."""
+    if (found := re.search(r"  # (?P<end>[^\s#]+\.py):(?P<line>\d+) in ", guard)) is None:
+        return None
+    files = {str(getattr(module, "__file__", None)) for module in list(sys.modules.values())}
+    named = [path for path in files if path.endswith(found["end"])]
+    return [named[0], int(found["line"])] if len(named) == 1 else None
 
 
 def _user_frame(reason: str) -> dict[str, str]:

@@ -195,7 +195,8 @@ def _differs_beside(before: Observation, after: Observation, draws_less: bool) -
 
 
 def _counts(seen: Observation, sources: Sources, options: Options) -> Counts:
-    return Counts(seen.graphs, len(seen.causes("explain")), len(seen.sites(sources, options.rules)))
+    recompiles = len(seen.recompiles) if "compiled" in seen.facts else None
+    return Counts(seen.graphs, len(seen.causes("explain")), len(seen.sites(sources, options.rules)), recompiles)
 
 
 def objection(

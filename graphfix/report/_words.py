@@ -117,6 +117,7 @@ def verdict_facts(verdict: Verdict) -> str:
     facts = [
         f"{count(before.graphs, 'graph')} → {after.graphs}",
         f"{count(before.sites, 'place')} → {after.sites}",
+        *(_recompiles(before.recompiles, after.recompiles)),
         "eager identical" if verdict.eager_identical else "eager differs",
         f"{_difference(verdict)} ({verdict.backend}, {verdict.device})",
     ]
@@ -125,6 +126,12 @@ def verdict_facts(verdict: Verdict) -> str:
     if verdict.arms:
         facts.append(_arms(verdict))
     return ", ".join(facts)
+
+
+def _recompiles(before: int | None, after: int | None) -> list[str]:
+    """How often functions were compiled again, where that changed."""
+    known = before is not None and after is not None and before != after
+    return [f"{count(before or 0, 'recompile')} → {after}"] if known else []
 
 
 def judgement(verdict: Verdict) -> str:

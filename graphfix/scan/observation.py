@@ -12,7 +12,17 @@ from typing import Any
 
 from graphfix.errors import SourceError
 from graphfix.message import BLAMES_EARLIER, CONSEQUENCES, CUT_IN_TWO
-from graphfix.model import HIDDEN, CudagraphSkip, Recompile, SkippedFrame, Status, Sync, Target, TargetReport
+from graphfix.model import (
+    HIDDEN,
+    RECOMPILED,
+    CudagraphSkip,
+    Recompile,
+    SkippedFrame,
+    Status,
+    Sync,
+    Target,
+    TargetReport,
+)
 from graphfix.rule import Rule
 from graphfix.scan.advice import advice
 from graphfix.scan.place import is_library, location_of, narrowed, node_of, user_frame
@@ -127,6 +137,32 @@ class Observation:
             site.look_around(sources)
             site.ran = functools.partial(self._ran, sources)
         return sorted(kept, key=lambda site: site.rank)
+
+    def recompiled(self, sources: Sources, rules: Sequence[Rule]) -> list[Placed]:
+        """The places for whose values a function was compiled again: the line of the guard that failed, or the function
+        where torch names none. They are no breaks and count as none."""
+        placed: dict[object, Placed] = {}
+        for event in self.recompiles:
+            path, line = event.get("at") or (event["path"], event["line"])
+            if not path or not line or is_library(path):
+                continue
+            frame = {"path": path, "line": line, "function": event["function"], "column": None}
+            frame |= {"end_line": None, "end_column": None}
+            more = {
+                "id": RECOMPILED,
+                "type": "Recompile",
+                "explanation": event["detail"],
+                "hints": [],
+                "stack": [frame],
+            }
+            more |= {"pass": "compile", "hides_rest": False, "consequences": []}
+            found = node_of(frame, sources)
+            site = Placed({**event, **more}, frame, found, location_of(frame, found))
+            site.ran = functools.partial(self._ran, sources)
+            site.count(site.event)
+            if found is not None and not site.suppressed(rules):
+                placed.setdefault((site.location, event["reason"]), site)
+        return list(placed.values())
 
     def _ran(self, sources: Sources) -> list[tuple[Module, frozenset[int]]]:
         """The modules whose code ran, with the lines."""
