@@ -108,8 +108,8 @@ def verdict(
     """The four conditions, from the two runs. `new_breaks` are sites where `sources` differ from the files.
 
     `draws_less`: an unsafe fix that the user allowed draws no random numbers where compiled code did. `step`: further
-    fixes may follow, so where breaks keep Dynamo from compiling anything, as before, that does not count yet.
-    `moves`: the step only moves a break on, so that the parts of a broken function may be compiled more often for now.
+    fixes may follow, so where breaks keep Dynamo from compiling anything, as before, that does not count yet, nor that
+    the parts of a broken function are compiled more often. `moves`: the step only moves a break on, so the same holds.
     """
     eager, compiled = after.facts.get("eager"), after.facts.get("compiled")
     differs = (eager and eager["difference"]) or (compiled and compiled["difference"])
@@ -119,7 +119,10 @@ def verdict(
     error = before.error or after.error or (differs and str(differs)) or None
     if error is None and after.graphs == 0 and not (step and before.graphs == 0 and sites):
         error = "no graph was captured, so nothing is compiled"
-    error = error or (None if moves else _recompiled_more(before, after)) or _differs_beside(before, after, draws_less)
+    unsettled = moves or (step and bool(sites))
+    error = (
+        error or (None if unsettled else _recompiled_more(before, after)) or _differs_beside(before, after, draws_less)
+    )
     replays = _replays(after)
     if error is None and replays is not None:
         error = _replay_failure(replays, after, bool(sites))
