@@ -19,16 +19,18 @@ _CONVERSIONS = frozenset({"to", "cpu", "cuda", "contiguous", "type_as"})
 
 
 class Reader:
-    """Reads the arms of `branch`: an `if` on a tensor with all its `elif`s.
+    """Reads the arms of `branch`: an `if` on a tensor with all its `elif`s. `behind`: statements behind it that are the
+    arm of an early leave.
 
     `compiled`: the result runs in compiled code only. Then logs are left out, an exception becomes an assertion on the
     device, and what only fills a cache of the object may run whichever way is taken.
     """
 
-    def __init__(self, build: Build, branch: ast.stmt, compiled: bool = False) -> None:
+    def __init__(self, build: Build, branch: ast.stmt, compiled: bool = False, behind: Sequence[ast.stmt] = ()) -> None:
         self.build, self.module, self._branch = build, build.module, branch
         self._compiled = compiled
-        self._inside = set(ast.walk(branch))
+        self._behind = behind
+        self._inside = {part for node in (branch, *behind) for part in ast.walk(node)}
         self._function = self.module.function_of(branch)
 
     def items(self, body: Sequence[ast.stmt], arm: Sequence[ast.stmt]) -> list[Item]:
@@ -64,9 +66,22 @@ class Reader:
             if _is_for_logs(target.id, arm):
                 return [] if self._compiled else [Log(self.build.slot([node]))]
             return [Plain(self.build.slot([node]))]
+        if isinstance(target, ast.Subscript) and self._is_fresh(target.value, arm):
+            return [Plain(self.build.slot([node]))]
         if self._compiled and isinstance(target, ast.Attribute) and _is_conversion_of(target, value):
             return [Plain(self.build.slot([node]))]
         return [self._put(target, self._value(value))]
+
+    def _is_fresh(self, owner: ast.expr, arm: Sequence[ast.stmt]) -> bool:
+        """Whether a tensor is the arm's own: a name of it, given the result of an operator, which shares no memory."""
+        if not isinstance(owner, ast.Name) or not self._is_own(owner.id, arm):
+            return False
+        values = [
+            node.value
+            for node in arm
+            if isinstance(node, ast.Assign) and any(_is_name(t, owner.id) for t in node.targets)
+        ]
+        return bool(values) and all(isinstance(value, ast.Compare | ast.BinOp | ast.UnaryOp) for value in values)
 
     def _put(self, target: ast.expr, value: str) -> Put:
         slot = self.build.slot(target)
@@ -204,7 +219,22 @@ class Reader:
         for part in self._inside:
             if isinstance(part, ast.Name) and part.id == name and part not in own:
                 return False
+        if self._behind and self.module.in_loop(self._branch) and not _is_new(name, self._behind):
+            return False
         return not is_live_behind(self.module, self._branch, self._inside, name)
+
+
+def _is_new(name: str, body: Sequence[ast.stmt]) -> bool:
+    """Whether statements give a name a value before they read it, so that no turn of a loop sees an earlier one's."""
+    first = next((node for node in body if any(_is_name(part, name) for part in ast.walk(node))), None)
+    if not isinstance(first, ast.Assign):
+        return False
+    read = any(_is_name(part, name) for part in ast.walk(first.value))
+    return not read and any(_is_name(part, name) for target in first.targets for part in ast.walk(target))
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _crosses(target: ast.Tuple, value: ast.Tuple) -> bool:
