@@ -34,7 +34,8 @@ class Build:
     """Names that stand for tensors where the template runs, whatever they are elsewhere."""
 
     def __post_init__(self) -> None:
-        self.named = _meant(self.module, self.named)
+        named = self.named.test if isinstance(self.named, ast.If | ast.IfExp | ast.While | ast.Assert) else self.named
+        self.named = _meant(self.module, named)
         self.tensors |= _names_of_tensors(self.module, self.named)
 
     def slot(self, part: Part) -> str:
