@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from graphfix.model import Assumption
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
@@ -64,7 +65,8 @@ class MaskedUpdateInBranch(Rule):
             return None
         logs = [node for node in branch.body if is_log_statement(node) or is_guarded_log(node)]
         others = [node for node in branch.body if node not in logs and not is_text(node)]
-        if not others or not all(_is_idle(site.module, node, *mask) for node in others):
+        boolean = _is_boolean(site, mask[0], branch)
+        if not others or not all(_is_idle(node, *mask, boolean) for node in others):
             return None
         text = "".join(f"{build.slot([node])}\n" for node in others)
         if logs and not site.dual:
@@ -227,17 +229,25 @@ def _may_mask(module: Module, mask: ast.expr) -> bool:
     return is_boolean(module, mask) or module.analysis.value(mask).boolean
 
 
-def _is_idle(module: Module, node: ast.stmt, mask: ast.expr, when: bool) -> bool:
-    """Whether a statement changes nothing where no element of the mask is `when`."""
+def _is_boolean(site: Site, mask: ast.expr, branch: ast.If) -> bool:
+    """Whether a mask is boolean by its text, or was on every call: integers as an index are positions."""
+    if is_boolean(site.module, mask) or site.module.analysis.value(mask).boolean:
+        return True
+    seen = Assumption(site.module.path, branch.lineno, f'str({ast.unparse(mask)}.dtype) == "torch.bool"')
+    return site.held is not None and site.may_hold(seen)
+
+
+def _is_idle(node: ast.stmt, mask: ast.expr, when: bool, boolean: bool) -> bool:
+    """Whether a statement changes nothing where no element of the mask is `when`; an index by it, if it is boolean."""
     if isinstance(node, ast.AugAssign):
-        return isinstance(node.target, ast.Subscript) and _selects(module, node.target.slice, mask, when)
+        return boolean and isinstance(node.target, ast.Subscript) and _selects(node.target.slice, mask, when)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         return _is_fill(node.value, "masked_fill_", None, mask, when)
     if not isinstance(node, ast.Assign) or len(node.targets) != 1:
         return False
     target, value = node.targets[0], node.value
     if isinstance(target, ast.Subscript):
-        return _selects(module, target.slice, mask, when)
+        return boolean and _selects(target.slice, mask, when)
     if not isinstance(value, ast.Call) or not isinstance(target, ast.Name | ast.Attribute):
         return False
     return _is_fill(value, "masked_fill", target, mask, when) or _is_where(value, target, mask, when)
@@ -265,10 +275,8 @@ def _is_where(call: ast.Call, target: ast.expr, mask: ast.expr, when: bool) -> b
     return (taken and same(given[2], target)) or (kept and same(given[1], target))
 
 
-def _selects(module: Module, index: ast.expr, mask: ast.expr, when: bool) -> bool:
-    """Whether an index selects through the mask, which must be boolean for certain: integers are positions."""
-    if not is_boolean(module, mask) and not module.analysis.value(mask).boolean:
-        return False
+def _selects(index: ast.expr, mask: ast.expr, when: bool) -> bool:
+    """Whether an index selects through the mask."""
     parts = index.elts if isinstance(index, ast.Tuple) else [index]
     return any(_is_mask(part, mask, when) for part in parts)
 

@@ -71,6 +71,25 @@ def repaired(tmp_path: Path, function: str, calls: str, *rules: Rule) -> tuple[R
     return repair, repair.sources.module(str(path)).text
 
 
+STORE = """def f(x, done):
+    x = x * 2
+    if done.any():
+        x[done] = 7.0
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rules"), [("bool", ["GF203"]), ("long", [])], ids=["a mask", "positions, which are no mask"]
+)
+def test_what_is_a_mask_on_every_call_is_one(tmp_path: Path, dtype: str, rules: list[str]) -> None:
+    calls = f"graphfix.Call(f, torch.ones(2), torch.tensor([0, 1]).{dtype}())"
+    offered = [rule for rule in all_rules() if rule.code == "GF203"]
+    repair, _ = repaired(tmp_path, STORE, calls, *offered)
+    assert [kept.record.rule for kept in repair.kept] == rules
+    assert repair.dropped == []
+
+
 KEYS = """class Keys(torch.nn.Module):
     def __init__(self):
         super().__init__()
