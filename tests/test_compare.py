@@ -26,6 +26,8 @@ NAN = torch.tensor([1.0, float("nan"), float("inf")])
     [
         (ONE, ONE.clone(), None),
         (NAN, NAN.clone(), None),
+        (NAN, torch.tensor([1.0, -float("nan"), float("inf")]), None),
+        (NAN, torch.tensor([1.0, -float("nan"), -float("inf")]), "differs in its bits"),
         ({"a": [ONE, None]}, {"a": [ONE, None]}, None),
         (Output(ONE, (1, "x")), Output(ONE, (1, "x")), None),
         (ONE, ONE + 1e-7, "differs in its bits"),

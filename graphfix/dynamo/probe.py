@@ -124,6 +124,7 @@ def probe(
         new = rewritten(case.code, text, path)
         if new is None or new.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
             continue
+        added = _added_names(text, path, case.names)
         if branch is not None and "asked" in branch:
             report["called"] = _either(report["called"], _asked(case, branch, case.arguments))
         for name, arguments in mutations(case.arguments):
@@ -137,7 +138,7 @@ def probe(
             else:
                 ways = _ways(arcs.get(path, set()), branch)
             report["arms"] = _either(report["arms"], ways)
-            now = _run(_function(case, new), arguments, case)
+            now = _run(_function(case, new, added), arguments, case)
             found = _eager_difference(was, now)
             if found is None and was["latent"] is not None:
                 report["failures"] = [
@@ -146,7 +147,7 @@ def probe(
                 ]
             elif found is None and any(way and count < COMPILED for way, count in zip(ways, compiled, strict=True)):
                 compiled = [count + way for count, way in zip(compiled, ways, strict=True)]
-                found = _compiled_difference(case, new, arguments, was, device)
+                found = _compiled_difference(case, _function(case, new, added), arguments, was, device)
             if found is not None:
                 report["difference"] = f"with {name}, {found}"
     return report
@@ -207,10 +208,10 @@ def _without_numbers(error: str | None) -> str | None:
 
 
 def _compiled_difference(
-    case: Recorded, code: CodeType, arguments: Any, was: dict[str, Any], device: str
+    case: Recorded, function: FunctionType, arguments: Any, was: dict[str, Any], device: str
 ) -> str | None:
     torch._dynamo.reset()
-    now = _run(torch.compile(_function(case, code), backend="aot_eager"), arguments, case)
+    now = _run(torch.compile(function, backend="aot_eager"), arguments, case)
     if now["raised"] and ASSERTED in now["raised"]:
         return None  # what a fix assumes does not hold, and the new code says so
     if was["raised"]:
@@ -241,6 +242,25 @@ def _as_numbers(was: Any, now: Any) -> Any:
     if isinstance(was, tuple | list) and type(was) is type(now) and len(was) == len(now):
         return type(was)(map(_as_numbers, was, now))
     return now
+
+
+def _added_names(text: str, path: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    """What the patched file has at module level and the original has not: imports, and classes that moved there."""
+    kinds = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.Assign)
+    found = dict(names)
+    for node in ast.parse(text).body:
+        if isinstance(node, kinds) and not any(name in names for name in _bound(node)):
+            with contextlib.suppress(Exception):
+                exec(compile(ast.Module([node], []), path, "exec", dont_inherit=True), found)
+    return {name: value for name, value in found.items() if name not in names}
+
+
+def _bound(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    return [one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
 
 
 def _function(case: Recorded, code: CodeType, more: Mapping[str, Any] = MappingProxyType({})) -> FunctionType:
