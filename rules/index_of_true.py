@@ -8,13 +8,15 @@ from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
+from ._first_true import first_or_last
 from ._masks import gives_tuple, mask_of_places
 from ._match import is_boolean
 
 
 class IndexOfTrue(Rule):
     """What it does:
-        Indexes with the mask itself, instead of with the places where it is true.
+        Indexes with the mask itself, instead of with the places where it is true. Where only the first or the last
+        place is read, looks that up in the mask.
 
     Why it breaks the graph:
         `nonzero`, `argwhere` and `where` with a condition alone return as many places as there are (GB0036). A store
@@ -23,42 +25,31 @@ class IndexOfTrue(Rule):
     Example:
         rows = (x > 0).nonzero(as_tuple=True)[0]
         x[rows] = 0.0
+        end = torch.where(eos)[0][0]
 
         rows = x > 0
         x[rows] = 0.0
+        if torch.compiler.is_compiling():
+            torch._assert_async(
+                eos.any() & (eos.dim() == 1), "graphfix: eos is true nowhere, or not of one dimension"
+            )
+        end = eos.long().argmax() if torch.compiler.is_compiling() else torch.where(eos)[0][0]
 
     Safety:
         Proven. A mask selects the same elements in the same order. Offered only where the places are used as an index
         and for nothing else; where the graph breaks at such an index instead, only if another rule repairs that.
+        For a first or last place, eager code does what it did (an IndexError, where there is none), and compiled code
+        asserts on the device that there is one.
     """
 
     code, name = "GF405", "index-of-true"
-    title = "index with the mask itself"
+    title = "index with the mask itself, or look up its first place"
     safety = Safety.PROVEN
     repairs = frozenset({"GB0036"})
+    dual = True
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        statement, function = site.enclosing(ast.Assign), site.module.function_of(site.node)
-        if statement is None or function is None or len(statement.targets) != 1:
-            return None
-        target = statement.targets[0]
-        names = _names(target)
-        mask = _mask(statement.value, unpacked=isinstance(target, ast.Tuple | ast.List))
-        if not names or mask is None or site.node not in set(ast.walk(statement.value)):
-            return None
-        every = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id in names]
-        if sum(not isinstance(node.ctx, ast.Load) for node in every) != len(names):
-            return None
-        loads = [node for node in every if isinstance(node.ctx, ast.Load)]
-        indexed = [node for node in ast.walk(function) if isinstance(node, ast.Subscript) and _by(node, names)]
-        if not indexed or len(loads) != len(indexed) * len(names):
-            return None
-        value = "{mask}" if is_boolean(site.module, mask) else "{mask} != 0"
-        changed = [site.replace(statement, f"{names[0]} = {value}\n", mask=mask)]
-        if len(names) > 1:
-            changed += [site.replace(node, f"{{of}}[{names[0]}]", of=node.value) for node in indexed]
-        found = site.together(*changed)
-        return found and replace(found, onward=tuple(map(site.module.location, indexed)))
+        return first_or_last(site) if site.dual else _as_index(site)
 
     cases = (
         Rewrites(
@@ -132,6 +123,97 @@ class IndexOfTrue(Rule):
             """,
             calls=("f(torch.tensor([1, 0, 2]), torch.ones(3, 2))", "f(torch.zeros(2), torch.ones(2, 2))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(signal, level):
+                    above = torch.where(signal > level)[0]
+                    # from the first to the last
+                    width = above[-1] - above[0]
+                    return signal * width + above[0]
+            """,
+            after="""
+                import torch
+
+                def f(signal, level):
+                    if torch.compiler.is_compiling():
+                        above = signal > level
+                        torch._assert_async(
+                            above.any() & (above.dim() == 1),
+                            "graphfix: above is true nowhere, or not of one dimension",
+                        )
+                        above = torch.stack((above.long().argmax(), above.cumsum(0).argmax()))
+                    else:
+                        above = torch.where(signal > level)[0]
+                    # from the first to the last
+                    width = above[-1] - above[0]
+                    return signal * width + above[0]
+            """,
+            calls=("f(torch.tensor([0.0, 2.0, 1.0, 3.0]), 0.5)", "f(torch.tensor([5.0]), 1.0)"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                class Starts(torch.nn.Module):
+                    def forward(self, values, doc_ids, late: bool):
+                        out = []
+                        for ids, value in zip(doc_ids, values):
+                            (marked,) = ids.nonzero(as_tuple=True)
+                            value = value - marked[-1]
+                            out.append(value + marked.max() if late else value)
+                        return torch.stack(out)
+
+                f = Starts()
+            """,
+            after="""
+                import torch
+
+                class Starts(torch.nn.Module):
+                    def forward(self, values, doc_ids, late: bool):
+                        out = []
+                        for ids, value in zip(doc_ids, values):
+                            if torch.compiler.is_compiling():
+                                marked = ids != 0
+                                torch._assert_async(
+                                    marked.any() & (marked.dim() == 1),
+                                    "graphfix: marked is true nowhere, or not of one dimension",
+                                )
+                                marked = marked.cumsum(0).argmax()[None]
+                            else:
+                                (marked,) = ids.nonzero(as_tuple=True)
+                            value = value - marked[-1]
+                            out.append(value + marked.max() if late else value)
+                        return torch.stack(out)
+
+                f = Starts()
+            """,
+            calls=(
+                "f(torch.rand(2, 3), torch.tensor([[0, 7, 4], [7, 0, 0]]), False)",
+                "f(torch.rand(1, 4), torch.tensor([[1, 0, 7, 0]]), True)",
+            ),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(logits, ids):
+                    return logits - torch.nonzero(ids == 7)[0, 0]
+            """,
+            after="""
+                import torch
+
+                def f(logits, ids):
+                    if torch.compiler.is_compiling():
+                        torch._assert_async(
+                            (ids == 7).any() & ((ids == 7).dim() == 1),
+                            "graphfix: ids == 7 is true nowhere, or not of one dimension",
+                        )
+                    return logits - ((ids == 7).long().argmax() if torch.compiler.is_compiling() else torch.nonzero(ids == 7)[0, 0])
+            """,  # noqa: E501
+            calls=("f(torch.rand(2), torch.tensor([0, 7, 4, 7]))", "f(torch.rand(2), torch.tensor([7]))"),
+        ),
         Leaves(
             source="""
                 def f(x):
@@ -152,7 +234,48 @@ class IndexOfTrue(Rule):
             """,
             calls=("f(torch.ones(2, 2), torch.ones(2))",),
         ),
+        Leaves(
+            source="""
+                def f(x, y):
+                    hits = (x > 0).nonzero(as_tuple=True)[0]
+                    return y + hits[0] if y is not None else hits[0] * 2
+            """,
+            calls=("f(torch.ones(3), torch.ones(2))",),
+        ),
+        Leaves(
+            source="""
+                def f(x, y):
+                    hits = (x > 0).nonzero()[:, 0]
+                    return y + hits[0] * hits.shape[0]
+            """,
+            calls=("f(torch.ones(3), torch.ones(2))",),
+        ),
     )
+
+
+def _as_index(site: Site) -> Rewrite | None:
+    """The mask in place of a name for its places that is used as an index and for nothing else."""
+    statement, function = site.enclosing(ast.Assign), site.module.function_of(site.node)
+    if statement is None or function is None or len(statement.targets) != 1:
+        return None
+    target = statement.targets[0]
+    names = _names(target)
+    mask = _mask(statement.value, unpacked=isinstance(target, ast.Tuple | ast.List))
+    if not names or mask is None or site.node not in set(ast.walk(statement.value)):
+        return None
+    every = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id in names]
+    if sum(not isinstance(node.ctx, ast.Load) for node in every) != len(names):
+        return None
+    loads = [node for node in every if isinstance(node.ctx, ast.Load)]
+    indexed = [node for node in ast.walk(function) if isinstance(node, ast.Subscript) and _by(node, names)]
+    if not indexed or len(loads) != len(indexed) * len(names):
+        return None
+    value = "{mask}" if is_boolean(site.module, mask) else "{mask} != 0"
+    changed = [site.replace(statement, f"{names[0]} = {value}\n", mask=mask)]
+    if len(names) > 1:
+        changed += [site.replace(node, f"{{of}}[{names[0]}]", of=node.value) for node in indexed]
+    found = site.together(*changed)
+    return found and replace(found, onward=tuple(map(site.module.location, indexed)))
 
 
 _FLAT = frozenset({"flatten", "squeeze", "view", "reshape"})

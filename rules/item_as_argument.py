@@ -5,14 +5,12 @@ from __future__ import annotations
 import ast
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
-from graphfix.source.module import Module
 
+from ._clamps import Bounds, as_two, two_bounds
 from ._match import dotted
 from ._numbers import Numbers, as_tensors, guarded
 from ._reads import is_number, number_around, parent, read_at
 from ._uses import use_of
-
-_CLAMPS = frozenset({"clamp", "clip", "clamp_", "clip_"})
 
 
 class ItemAsArgument(Rule):
@@ -54,7 +52,7 @@ class ItemAsArgument(Rule):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
         if name == "fill_" and whole is read.node and not read.conversion:
             return None  # GF101's
-        bounds = _two_bounds(module, call) if name in _CLAMPS else None
+        bounds = two_bounds(module, call)
         return _as_two(site, call, bounds) if bounds is not None else as_tensors(site, whole)
 
     cases = (
@@ -144,30 +142,9 @@ class ItemAsArgument(Rule):
     )
 
 
-_Bounds = tuple[list[ast.expr], ast.expr, ast.expr]
-
-
-def _two_bounds(module: Module, call: ast.Call) -> _Bounds | None:
-    """The tensors before the bounds, and the lower and upper bound, of a clamp that has both."""
-    if any(isinstance(one, ast.Starred) for one in call.args) or not isinstance(call.func, ast.Attribute):
-        return None
-    is_function = (module.analysis.meaning(call.func) or dotted(call.func)).rpartition(".")[0] == "torch"
-    named = {keyword.arg: keyword.value for keyword in call.keywords}
-    if not set(named) <= {"min", "max"}:
-        return None
-    first, rest = (call.args[:1], call.args[1:]) if is_function else ([], call.args)
-    low = rest[0] if rest else named.get("min")
-    high = rest[1] if len(rest) > 1 else named.get("max")
-    none = (one for one in (low, high) if isinstance(one, ast.Constant) and one.value is None)
-    return None if low is None or high is None or next(none, None) is not None else (first, low, high)
-
-
-def _as_two(site: Site, call: ast.Call, bounds: _Bounds) -> Rewrite | None:
+def _as_two(site: Site, call: ast.Call, bounds: Bounds) -> Rewrite | None:
     first, low, high = bounds
     numbers = Numbers(site.module, (site.node,))
     lower, upper = numbers.template(low), numbers.template(high)
-    assert isinstance(call.func, ast.Attribute)
-    parts = {**numbers.parts, "owner": call.func.value} | ({"first": first[0]} if first else {})
-    name, given = call.func.attr, "{first}, " if first else ""
-    template = f"{{owner}}.{name}({given}min={lower}).{name}(max={upper})"
-    return guarded(site, numbers, site.replace(call, template, **parts))
+    template, parts = as_two(call, first, lower, upper)
+    return guarded(site, numbers, site.replace(call, template, **numbers.parts, **parts))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
+from ._clamps import as_two, two_bounds
 from ._dims import has_no_gradient
 from ._match import dotted
 from ._reads import parent
@@ -18,7 +20,8 @@ _MAKERS = frozenset({"torch.tensor", "torch.as_tensor"})
 
 class TolistLoop(Rule):
     """What it does:
-        Loops over a tensor, unpacks or indexes it, or indexes by it, where its numbers were read into a list first.
+        Loops over a tensor, unpacks or indexes it, or indexes by it, where its numbers were read into a list first. A
+        `clamp` between a number and one that was unpacked becomes two.
 
     Why it breaks the graph:
         `.tolist()` asks for values that exist only at run time, so Dynamo ends the graph (GB0109, GB0033, GB0124), and
@@ -55,9 +58,34 @@ class TolistLoop(Rule):
         above = parent(module, call)
         if isinstance(above, ast.Call) and module.analysis.meaning(above.func) in _MAKERS and above.args == [call]:
             return _copied(site, above, text, tensor)
-        return site.replace(call, text, tensor=tensor) if _takes_tensor(module, call) else None
+        if not _takes_tensor(module, call):
+            return None
+        clamps = list(_clamps(module, call))
+        if not clamps:
+            return site.replace(call, text, tensor=tensor)
+        return site.replace_each([(call, text, {"tensor": tensor}), *clamps])
 
     cases = (
+        Rewrites(
+            before="""
+                import torch
+
+                def inside(points, size):
+                    width, height = size.cpu().tolist()
+                    return points[..., 0].clamp(min=0, max=width) + torch.clamp(points[..., 1], 0, height - 1)
+            """,
+            after="""
+                import torch
+
+                def inside(points, size):
+                    width, height = size.detach()
+                    return points[..., 0].clamp(min=0).clamp(max=width) + torch.clamp(points[..., 1], min=0).clamp(max=height - 1)
+            """,  # noqa: E501
+            calls=(
+                "inside(torch.arange(8.0).reshape(4, 2), torch.tensor([3, 4]))",
+                "inside(torch.arange(8.0).reshape(2, 2, 2), torch.tensor([2.0, 9.0]))",
+            ),
+        ),
         Rewrites(
             before="""
                 def f(x, weights):
@@ -154,6 +182,24 @@ def _copied(site: Site, call: ast.Call, text: str, tensor: ast.expr) -> Rewrite 
     copied = f"{text}.to({given}, copy=True)" if given else f"{text}.clone()"
     parts = {str(one.arg): one.value for one in call.keywords}
     return site.replace(call, copied, tensor=tensor, **parts)
+
+
+def _clamps(module: Module, call: ast.Call) -> Iterator[tuple[ast.expr, str, dict[str, ast.AST]]]:
+    """The clamps between a number and one of the unpacked names, each made two (see `Site.replace_each`)."""
+    target, function = target_of(module, call), module.function_of(call)
+    if not isinstance(target, ast.Tuple | ast.List) or function is None:
+        return
+    names = {one.id for one in target.elts if isinstance(one, ast.Name)}
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Call) or (bounds := two_bounds(module, node)) is None:
+            continue
+        first, low, high = bounds
+        tensors = [
+            any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(one)) for one in (low, high)
+        ]
+        if any(tensors) and not all(tensors):
+            template, parts = as_two(node, first, "{low}", "{high}")
+            yield node, template, {"low": low, "high": high, **parts}
 
 
 def _takes_tensor(module: Module, node: ast.expr, depth: int = 3) -> bool:
