@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
-from ._match import only_value
+from ._match import dotted, only_value
+from ._reads import parent
+from ._uses import target_of
 
 _OF_SEQUENCES = {"prod": "{math}.prod", "max": "max", "amax": "max", "min": "min", "amin": "min", "sum": "sum",
                  "any": "any", "all": "all"}  # fmt: skip
@@ -18,13 +20,14 @@ _OF_NUMBERS = {
     "log": "{math}.log", "log2": "{math}.log2", "log10": "{math}.log10", "exp": "{math}.exp", "abs": "abs",
     "absolute": "abs",
 }  # fmt: skip
+_TAKE_LISTS = frozenset({"zip", "enumerate", "reversed", "len", "list", "tuple"})
 _OF_PAIRS = {"maximum": "max", "fmax": "max", "minimum": "min", "fmin": "min", "power": "pow", "gcd": "{math}.gcd"}
 
 
 class NumpyOnNumbers(Rule):
     """What it does:
         Calls Python's `math.prod`, `max`, `min`, `sum`, `any`, `int` and the like where NumPy's functions are called
-        on Python numbers, such as a shape.
+        on Python numbers, such as a shape; `itertools.accumulate` for a `cumsum` that is only looped over and indexed.
 
     Why it breaks the graph:
         Dynamo takes the result for a tensor. Where its value is needed (a size, an index, a condition, `int()`), it has
@@ -137,6 +140,41 @@ class NumpyOnNumbers(Rule):
             """,
             calls=("f(torch.ones(2, 4), [1, 1])", "f(torch.ones(3, 4), [1, 1])"),
         ),
+        Rewrites(
+            before="""
+                import numpy as np
+
+                def f(x, sizes: list[int]):
+                    starts = np.cumsum([0, *sizes])
+                    parts = []
+                    for at, size in zip(starts, sizes):  # one after the other
+                        parts.append(x.narrow(0, at, size).sum())
+                    return parts, x[: starts[1:][-1]]
+            """,
+            after="""
+                import itertools
+
+                import numpy as np
+
+                def f(x, sizes: list[int]):
+                    starts = list(itertools.accumulate([0, *sizes]))
+                    parts = []
+                    for at, size in zip(starts, sizes):  # one after the other
+                        parts.append(x.narrow(0, at, size).sum())
+                    return parts, x[: starts[1:][-1]]
+            """,
+            calls=("f(torch.arange(7.0), [2, 1])", "f(torch.arange(7.0), [3, 3])"),
+        ),
+        Leaves(
+            source="""
+                import numpy as np
+
+                def f(x, sizes: list[int]):
+                    ends = np.cumsum(sizes)
+                    return [x[start:end] * 2 for start, end in zip(ends - sizes, ends)]
+            """,
+            calls=("f(torch.arange(7.0), [2, 1])",),
+        ),
         Leaves(
             source="""
                 import numpy as np
@@ -168,8 +206,21 @@ def _calls(site: Site) -> Iterator[ast.Call]:
     inside = {one for part in body for one in ast.walk(part)} if isinstance(body, list) else set()
     for node in ast.walk(statement):
         if node not in inside:
-            value = only_value(site.module, node) if isinstance(node, ast.Name) else node
-            yield from (one for one in ast.walk(value) if isinstance(one, ast.Call)) if value is not None else ()
+            for value in _behind(site.module, node) if isinstance(node, ast.Name) else [node]:
+                yield from (one for one in ast.walk(value) if isinstance(one, ast.Call))
+
+
+def _behind(module: Module, name: ast.Name) -> list[ast.expr]:
+    """What a local name stands for; of a loop's name, what is looped over, and what the names there stand for."""
+    if (value := only_value(module, name)) is not None:
+        return [value]
+    for above in module.parents(name):
+        if isinstance(above, ast.For) and any(
+            isinstance(one, ast.Name) and one.id == name.id for one in ast.walk(above.target)
+        ):
+            read = [one for one in ast.walk(above.iter) if isinstance(one, ast.Name)]
+            return [above.iter, *filter(None, (only_value(module, one) for one in read))]
+    return []
 
 
 def _change(module: Module, call: ast.Call) -> tuple[str, dict[str, ast.expr]] | None:
@@ -181,6 +232,8 @@ def _change(module: Module, call: ast.Call) -> tuple[str, dict[str, ast.expr]] |
         return None
     if len(call.args) == 1 and (new := _OF_SEQUENCES.get(function) or _OF_NUMBERS.get(function)):
         return f"{new}({{number}})", {"number": call.args[0]}
+    if len(call.args) == 1 and function == "cumsum" and _serves_as_list(module, call):
+        return "list({itertools}.accumulate({numbers}))", {"numbers": call.args[0]}
     if len(call.args) == 2 and (new := _OF_PAIRS.get(function)):
         return f"{new}({{one}}, {{other}})", {"one": call.args[0], "other": call.args[1]}
     return None
@@ -189,3 +242,22 @@ def _change(module: Module, call: ast.Call) -> tuple[str, dict[str, ast.expr]] |
 def _is_array(module: Module, node: ast.expr) -> bool:
     """Whether an expression is an array of NumPy by its text."""
     return any(isinstance(one, ast.Attribute) and one.attr in ("numpy", "data") for one in ast.walk(node))
+
+
+def _serves_as_list(module: Module, node: ast.expr) -> bool:
+    """Whether an array is only looped over, cut and indexed, as a list can be."""
+    above = parent(module, node)
+    if isinstance(above, ast.For | ast.comprehension):
+        return above.iter is node
+    if isinstance(above, ast.Subscript):
+        if above.value is not node or not isinstance(above.ctx, ast.Load) or isinstance(above.slice, ast.Tuple):
+            return False
+        return not isinstance(above.slice, ast.Slice) or _serves_as_list(module, above)
+    if isinstance(above, ast.Call):
+        return node in above.args and dotted(above.func) in _TAKE_LISTS
+    target, function = target_of(module, node), module.function_of(node)
+    if not isinstance(above, ast.Assign) or not isinstance(target, ast.Name) or function is None:
+        return False
+    names = [one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id == target.id]
+    loads = [one for one in names if isinstance(one.ctx, ast.Load)]
+    return len(names) == len(loads) + 1 and all(_serves_as_list(module, one) for one in loads)
