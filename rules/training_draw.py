@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
@@ -16,11 +16,12 @@ _GENERATORS = ("numpy.random.", "random.")
 class TrainingDraw(Rule):
     """What it does:
         Draws a random number of NumPy or Python that only training looks at in training alone, where code is
-        compiled. That nothing else looks at it is read from the function: every use stands behind `self.training`.
+        compiled. That nothing else looks at it is read from the function: every use, and every use of a name that is
+        computed of it, stands behind `self.training`.
 
     Why it breaks the graph:
         Dynamo takes a number of NumPy for a tensor, whose value a condition or Python code cannot have (GB0033,
-        GB0170), and does not trace Python's generator (GB0007).
+        GB0170), does not know some draws of NumPy (GB0294), and does not trace Python's generator (GB0007).
 
     Example:
         draw = np.random.uniform(0, 1)
@@ -37,7 +38,7 @@ class TrainingDraw(Rule):
     title = "draw in training alone what only training needs"
     safety = Safety.UNSAFE
     draws_less = True
-    repairs = frozenset({"GB0007", "GB0033", "GB0170", "GB0124", "GB0059", "GB0109"})
+    repairs = frozenset({"GB0007", "GB0033", "GB0170", "GB0124", "GB0059", "GB0109", "GB0294"})
 
     def rewrite(self, site: Site) -> Rewrite | None:
         for draw in _draws(site):
@@ -148,6 +149,74 @@ class TrainingDraw(Rule):
             """,
             calls=("f(torch.ones(2, 4))", "f(torch.ones(3, 4))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+                from numpy import random as nr
+
+                class Shaken(torch.nn.Module):
+                    s = 0.3
+
+                    def forward(self, points):
+                        a = self.s * nr.binomial(9, 1)
+                        turned = a + 1.0
+                        return points.sin() if not self.training else points * turned
+
+                f = Shaken().eval()
+            """,
+            after="""
+                import torch
+                from numpy import random as nr
+
+                class Shaken(torch.nn.Module):
+                    s = 0.3
+
+                    def forward(self, points):
+                        a = self.s * (nr.binomial(9, 1) if self.training or not torch.compiler.is_compiling() else 0.0)
+                        turned = a + 1.0
+                        return points.sin() if not self.training else points * turned
+
+                f = Shaken().eval()
+            """,
+            calls=("f(torch.ones(2, 4))", "f(torch.ones(3, 4))"),
+        ),
+        Rewrites(
+            before="""
+                import random
+                import torch
+
+                def f(tokens, is_training: bool = False, rate=0.2):
+                    masked = random.random() < rate
+                    if not is_training or not masked:
+                        return tokens + 1
+                    return tokens.zero_()
+            """,
+            after="""
+                import random
+                import torch
+
+                def f(tokens, is_training: bool = False, rate=0.2):
+                    masked = (random.random() if is_training or not torch.compiler.is_compiling() else 0.0) < rate
+                    if not is_training or not masked:
+                        return tokens + 1
+                    return tokens.zero_()
+            """,
+            calls=("f(torch.ones(2, 4))", "f(torch.ones(3, 4), rate=0.9)"),
+        ),
+        Leaves(
+            source="""
+                import random
+                import torch
+
+                def f(tokens, training: bool = False):
+                    masked = random.random() < 0.5
+                    kept = not masked
+                    if training and masked:
+                        return tokens.cos()
+                    return tokens * kept
+            """,
+            calls=("f(torch.ones(2, 4))",),
+        ),
         Leaves(
             source="""
                 import numpy as np
@@ -194,19 +263,22 @@ def _draws(site: Site) -> Iterator[ast.Call]:
                 yield one
 
 
-def _training_of(module: Module, draw: ast.expr) -> ast.expr | None:
-    """The flag that every use of a draw stands behind, None where one does not, or uses differ."""
-    statement = next(one for one in module.parents(draw) if isinstance(one, ast.stmt))
-    uses: list[ast.expr] = [draw]
-    if isinstance(statement, ast.Assign) and statement.value is draw:
-        name, function = statement.targets[0], module.function_of(draw)
-        if len(statement.targets) > 1 or not isinstance(name, ast.Name) or function is None:
-            return None
-        named = (node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == name.id)
-        uses = [node for node in named if isinstance(node.ctx, ast.Load)]
-        if only_value(module, ast.copy_location(name, name)) is not draw:
-            return None
-    flags = [_flag_around(module, use) for use in uses]
+def _training_of(module: Module, value: ast.expr, depth: int = 3) -> ast.expr | None:
+    """The flag that every use of a value stands behind, None where one does not, or uses differ.
+
+    A name that a value goes into is followed, whatever is computed of it on the way.
+    """
+    if (flag := _flag_around(module, value)) is not None or not depth:
+        return flag
+    statement = next(one for one in module.parents(value) if isinstance(one, ast.stmt))
+    function = module.function_of(value)
+    if not isinstance(statement, ast.Assign) or function is None:
+        return None
+    name = statement.targets[0]
+    if not isinstance(name, ast.Name) or only_value(module, name) is not statement.value:
+        return None
+    named = (node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == name.id)
+    flags = [_training_of(module, use, depth - 1) for use in named if isinstance(use.ctx, ast.Load)]
     if not flags or any(flag is None or ast.dump(flag) != ast.dump(flags[0] or flag) for flag in flags):
         return None
     return flags[0]
@@ -216,20 +288,35 @@ def _flag_around(module: Module, use: ast.AST) -> ast.expr | None:
     """The training flag that has to be true for a use to matter."""
     child = use
     for parent in module.parents(use):
-        if isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And):
-            found = next((one for one in parent.values if one is not child and _is_flag(one)), None)
-            if found is not None:
-                return found
-        inside = isinstance(parent, ast.If) and any(child is one for one in parent.body)
-        if isinstance(parent, ast.If | ast.IfExp) and (inside or child is parent.body):
-            tests = parent.test.values if isinstance(parent.test, ast.BoolOp) else [parent.test]
-            joined = not isinstance(parent.test, ast.BoolOp) or isinstance(parent.test.op, ast.And)
-            found = next((one for one in tests if joined and _is_flag(one)), None)
-            if found is not None:
-                return found
         if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             return None
+        if (flag := _flag_of(parent, child)) is not None:
+            return flag
         child = parent
+    return None
+
+
+def _flag_of(parent: ast.AST, child: ast.AST) -> ast.expr | None:
+    """The training flag without which `parent` does not look at its part `child`."""
+    if isinstance(parent, ast.BoolOp):
+        others = [one for one in parent.values if one is not child]
+        return _flag_among(others, holds=isinstance(parent.op, ast.And))
+    if not isinstance(parent, ast.If | ast.IfExp) or child is parent.test:
+        return None
+    body = parent.body if isinstance(parent.body, list) else [parent.body]
+    holds = any(child is one for one in body)
+    op = ast.And if holds else ast.Or
+    joined = isinstance(parent.test, ast.BoolOp) and isinstance(parent.test.op, op)
+    return _flag_among(parent.test.values if joined else [parent.test], holds)  # type: ignore[attr-defined]
+
+
+def _flag_among(tests: Sequence[ast.expr], holds: bool) -> ast.expr | None:
+    """The first flag among tests; where they do not hold, the first that is negated."""
+    for one in tests:
+        negated = isinstance(one, ast.UnaryOp) and isinstance(one.op, ast.Not)
+        flag = one.operand if isinstance(one, ast.UnaryOp) and negated else one
+        if negated is not holds and _is_flag(flag):
+            return flag
     return None
 
 

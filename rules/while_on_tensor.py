@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
-from graphfix.source.module import FUNCTIONS
+from graphfix.source.module import FUNCTIONS, Module
 from graphfix.source.values import Kind
 
 from ._arms import is_bound_before, is_live_behind
 from ._condition import Build, as_tensor, branch_of
+from ._storage import Storage, storage, storage_before, storage_behind
 
 
 class WhileOnTensor(Rule):
@@ -42,7 +44,8 @@ class WhileOnTensor(Rule):
 
     Safety:
         Proven, and eager is unchanged. Each name must keep its shape and dtype over the rounds, and numbers become
-        tensors in compiled code; nothing else may be changed by the body. `torch.while_loop` is a prototype (2.13).
+        tensors in compiled code; nothing else may be changed by the body. Tensors that share their storage are copied,
+        since a loop may not be given, nor hand on, two of them. `torch.while_loop` is a prototype (2.13).
     """
 
     code, name = "GF212", "while-on-tensor"
@@ -51,17 +54,21 @@ class WhileOnTensor(Rule):
     repairs = frozenset({"GB0170", "GB0124", "GB0033"})
 
     def rewrite(self, site: Site) -> Rewrite | None:
+        return next(self.rewrites(site), None)
+
+    def rewrites(self, site: Site) -> Iterator[Rewrite]:
         loop = branch_of(site, ast.While)
         if not isinstance(loop, ast.While) or loop.orelse or not _only_binds(loop.body):
-            return None
+            return
         carried = _carried(site, loop)
-        if not carried:
-            return None
-        build = Build(site.module, site.node, tensors=frozenset(carried))
-        condition = as_tensor(build, loop.test)
-        if condition is None or any(isinstance(part, ast.NamedExpr) for part in ast.walk(loop.test)):
-            return None
-        return build.put(site, loop, _text(build, loop, condition, carried))
+        if not carried or any(isinstance(part, ast.NamedExpr) for part in ast.walk(loop.test)):
+            return
+        for start in _starts(site.module, loop, carried):
+            build = Build(site.module, site.node, tensors=frozenset(carried))
+            condition = as_tensor(build, loop.test)
+            text = condition and _text(build, loop, _answer(build, condition), carried, start)
+            if text and (found := build.put(site, loop, text)) is not None:
+                yield found
 
     cases = (
         Rewrites(
@@ -199,6 +206,49 @@ class WhileOnTensor(Rule):
             """,
             calls=("f(th.ones(3))", "f(th.ones(4))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(grid: torch.Tensor):
+                    rows, columns = grid.unbind(0)
+                    old = wet = rows > 0
+                    on = True
+                    while on:
+                        old = wet
+                        wet = old | (columns * old > rows)
+                        on = (wet != old).any()
+                    return old
+            """,
+            after="""
+                import torch
+
+                def f(grid: torch.Tensor):
+                    rows, columns = grid.unbind(0)
+                    old = wet = rows > 0
+                    on = True
+                    if torch.compiler.is_compiling():
+                        columns = columns.clone()
+
+                        def goes_on(old, wet, on):
+                            return on != 0
+
+                        def once(old, wet, on):
+                            old = wet
+                            wet = old | (columns * old > rows)
+                            on = (wet != old).any()
+                            return old.clone(), wet, on
+
+                        old, wet, on = torch.while_loop(goes_on, once, (old, wet.clone(), torch.as_tensor(on)))
+                    else:
+                        while on:
+                            old = wet
+                            wet = old | (columns * old > rows)
+                            on = (wet != old).any()
+                    return old
+            """,
+            calls=("f(torch.tensor([[0.0, 2.0, -1.0], [1.0, 3.0, 1.0]]))", "f(torch.ones(2, 5))"),
+        ),
         Leaves(
             source="""
                 def f(x):
@@ -268,30 +318,104 @@ def _has_value_before(site: Site, loop: ast.While, name: str) -> bool:
     return any(one.node not in inside for one in env.get(name, ()))
 
 
-def _text(build: Build, loop: ast.While, condition: str, carried: Sequence[str]) -> str:
+def _text(build: Build, loop: ast.While, condition: str, carried: Sequence[str], start: _Start) -> str:
     goes_on, once = build.fresh("goes_on"), build.fresh("once")
+    changed = _changed_in_place(loop)
     names = ", ".join(carried)
-    group = f"({names},)" if len(carried) == 1 else names
-    given = [f"{{torch}}.as_tensor({name})" if _is_number(build, loop, name) else name for name in carried]
-    targets = [node.target for node in ast.walk(loop) if isinstance(node, ast.AugAssign)]
-    changed = {target.id for target in targets if isinstance(target, ast.Name)}
+    outer = "".join(f"    {name} = {name}.clone()\n" for name in start.copied)
     copies = "".join(f"        {name} = {name}.clone()\n" for name in carried if name in changed)
-    start = f"({given[0]},)" if len(given) == 1 else f"({', '.join(given)})"
+    operands = f"({start.operands[0]},)" if len(carried) == 1 else f"({', '.join(start.operands)})"
     return (
-        "if {torch}.compiler.is_compiling():\n\n"
+        f"if {{torch}}.compiler.is_compiling():\n{outer}\n"
         f"    def {goes_on}({names}):\n        return {condition}\n\n"
-        f"    def {once}({names}):\n{copies}        {build.slot(loop.body)}\n        return {group}\n\n"
-        f"    {group} = {{torch}}.while_loop({goes_on}, {once}, {start})\n"
+        f"    def {once}({names}):\n{copies}        {build.slot(loop.body)}\n"
+        f"        return {_group(_handed_on(build.module, loop, carried))}\n\n"
+        f"    {_group(carried)} = {{torch}}.while_loop({goes_on}, {once}, {operands})\n"
         f"else:\n    {build.slot([loop])}\n"
     )
 
 
-def _is_number(build: Build, loop: ast.While, name: str) -> bool:
+def _group(values: Sequence[str]) -> str:
+    return f"({values[0]},)" if len(values) == 1 else ", ".join(values)
+
+
+def _changed_in_place(loop: ast.While) -> set[str]:
+    targets = [node.target for node in ast.walk(loop) if isinstance(node, ast.AugAssign)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _answer(build: Build, condition: str) -> str:
+    """The condition, copied where it is nothing but a tensor that the loop is given."""
+    part = build.parts.get(condition.strip("{}"))
+    given = isinstance(part, ast.expr) and _is_outer(storage(build.module, part, lambda name: frozenset({name})))
+    return f"{condition}.clone()" if given else condition
+
+
+def _is_outer(lies: Storage) -> bool:
+    """Whether a tensor may be one that a round is given."""
+    return any(isinstance(place, str) for place in lies)
+
+
+def _handed_on(module: Module, loop: ast.While, carried: Sequence[str]) -> list[str]:
+    """What a round hands on: a copy of what it was given itself, or hands on already."""
+    copies = {name: Storage({("copy", name)}) for name in _changed_in_place(loop)}
+    behind = storage_behind(module, loop.body, copies)
+    taken: Storage = Storage()
+    result = []
+    for name in carried:
+        lies = behind.get(name, Storage({name}))
+        result.append(f"{name}.clone()" if _is_outer(lies) or lies & taken else name)
+        taken |= lies
+    return result
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How the loop begins: the first values of what is carried, and the names that only are read, to copy before."""
+
+    operands: tuple[str, ...]
+    copied: tuple[str, ...] = ()
+
+
+def _starts(module: Module, loop: ast.While, carried: Sequence[str]) -> list[_Start]:
+    """The ways to begin: with copies of what may share its storage, and without, where that may be no tensor."""
+    taken = Storage(ast.unparse(node) for node in ast.walk(loop) if isinstance(node, ast.Attribute))
+    copied = []
+    for name in _read_only(module, loop):
+        lies = storage_before(module, loop, name)
+        if lies & taken:
+            copied.append(name)
+        taken |= lies
+    plain, apart = [], []
+    for name in carried:
+        number = _is_number(module, loop, name)
+        lies = Storage() if number else storage_before(module, loop, name)
+        plain.append(f"{{torch}}.as_tensor({name})" if number else name)
+        apart.append(f"{name}.clone()" if lies & taken else plain[-1])
+        taken |= lies
+    return list(dict.fromkeys([_Start(tuple(apart), tuple(copied)), _Start(tuple(plain))]))
+
+
+def _read_only(module: Module, loop: ast.While) -> list[str]:
+    """The local names that the loop reads and does not bind, numbers and what it calls left out."""
+    env = module.analysis.flow.environment(loop) or {}
+    called = {node.func for node in ast.walk(loop) if isinstance(node, ast.Call)}
+    bound = set(_bound(loop.body))
+    names = (node for node in ast.walk(loop) if isinstance(node, ast.Name) and node not in called)
+    read = (node for node in names if node.id in env and node.id not in bound)
+    return list(dict.fromkeys(node.id for node in read if module.analysis.value(node).kind not in _NUMBERS))
+
+
+_NUMBERS = (Kind.PLAIN, Kind.SIZE, Kind.NONE)
+
+
+def _is_number(module: Module, loop: ast.While, name: str) -> bool:
     """Whether a name is a Python number where the loop begins."""
-    analysis = build.module.analysis
+    analysis = module.analysis
     kinds: set[Kind] = set()
+    inside = set(ast.walk(loop))
     for one in (analysis.flow.environment(loop) or {}).get(name, ()):
-        if isinstance(one.node, ast.expr):
+        if isinstance(one.node, ast.expr) and one.node not in inside:
             value = analysis.value(one.node)
             for step in one.path:
                 value = value.item(step) if isinstance(step, int) else value.element

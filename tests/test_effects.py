@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import types
+from collections import OrderedDict, defaultdict
 from typing import Any
 
 import pytest
@@ -45,11 +47,8 @@ def user(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 def seen(user: types.ModuleType, *arguments: Any) -> dict[str, Any]:
     user.SEEN.clear()
     user.COUNT = 0
-    try:
-        with effects.watch_effects([user.f]) as found:
-            user.f(*arguments)
-    except ValueError:
-        pass
+    with effects.watch_effects([user.f]) as found, contextlib.suppress(ValueError):
+        user.f(*arguments)
     return found
 
 
@@ -66,6 +65,29 @@ def test_what_else_differs_is_said(user: types.ModuleType) -> None:
     assert "prints 'took" in (effects.difference(usual, seen(user, "a", "long")) or "")
     longer = {**usual, "globals": {**usual["globals"], "users_code.SEEN": []}}
     assert effects.difference(usual, longer) == "changes globals otherwise: users_code.SEEN has 0 items, had 1"
+
+
+class Lazy(dict[str, int]):
+    """Makes its values when it is asked."""
+
+    def values(self) -> Any:
+        raise ValueError("cannot be made")
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ({"a": [1, (2.0, "x")]}, True),
+        (defaultdict(int, a=1), True),
+        (OrderedDict(a=None), True),
+        (Lazy(a=1), False),
+        ([Lazy(a=1)], False),
+        ([object()], False),
+        ({1, 2}, False),
+    ],
+)
+def test_what_counts_as_plain(value: Any, plain: bool) -> None:
+    assert effects.is_plain(value) is plain
 
 
 def test_a_call_that_raises_has_effects_too(user: types.ModuleType) -> None:

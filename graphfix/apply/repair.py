@@ -329,8 +329,10 @@ class Repair:
             step=True,
             moves=bool(trial.fix and trial.fix.onward),
         )
-        before = state.sites(self.sources, self._options.rules)
-        against = objection(found, trial.site, before, after.sites(sources, self._options.rules), sources)
+        before, now = state.sites(self.sources, self._options.rules), after.sites(sources, self._options.rules)
+        against = objection(found, trial.site, before, now, sources)
+        if state.graphs and len(now) > len(before) and not ((trial.fix and trial.fix.onward) or _hides(before)):
+            against = against or f"the break only moves on ({len(before)} → {len(now)} places)"
         if trial.site.event["id"] == RECOMPILED and len(after.recompiles) >= len(state.recompiles):
             against = against or "functions are compiled again as often as before"
         return after, against
@@ -412,6 +414,9 @@ class Repair:
         draws_less = self._draw_less()
         found = verdict(target, before, after, self.sources, self._policy.backend, self._options, arms, draws_less)
         report = replace(after.report(target, self.sources, self._options.rules), verdict=found)
+        if found.ok and self._is_worse(before, found):
+            places = f"{found.before.sites} → {found.after.sites} places"
+            return replace(report, verdict=replace(found, error=f"the graph breaks more often than before ({places})"))
         if found.ok:
             return report
         shipped = self._run(target, Sources(), original)
@@ -419,6 +424,11 @@ class Repair:
         if as_shipped.error is not None:
             found = replace(found, error=f"{found.error} (and so without any fix)", inherited=True)
         return replace(report, verdict=found)
+
+    def _is_worse(self, before: Observation, found: Verdict) -> bool:
+        """Whether fixes moved breaks on to more places. Behind a skipped frame there may have been more before."""
+        more = found.after.sites > found.before.sites and found.after.graphs > found.before.graphs > 0
+        return more and not _hides(before.sites(Sources(), self._options.rules))
 
     def _run(self, target: Target, sources: Sources, original: Reference) -> Observation:
         self._progress(target.name, f"judging under {self._policy.backend}")
@@ -444,6 +454,11 @@ class Repair:
         reason = f"under {failed.backend}, {failed.target}: {failed.error or failed.new_breaks[0]}"
         self.dropped += [replace(kept.record, status=FixStatus.REJECTED, reason=reason) for kept in gone]
         return True
+
+
+def _hides(sites: Sequence[Placed]) -> bool:
+    """Whether Dynamo skipped a frame at one of the sites, so that there may be more behind it."""
+    return any(site.hides_rest for site in sites)
 
 
 def _files_of(seen: Observation) -> set[str]:

@@ -8,6 +8,7 @@ import io
 import logging
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 from graphfix.dynamo.compare import Leaf, compare, snapshot
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?")
+_ITERATES = (list.__iter__, tuple.__iter__, dict.__iter__, OrderedDict.__iter__)
+_GIVES = (dict.values, OrderedDict.values)
 _NOT_USERS = sys.stdlib_module_names | {"torch", "numpy", "graphfix", "rules"}
 
 
@@ -30,13 +33,11 @@ def watch_effects(functions: Iterable[Any]) -> Iterator[dict[str, Any]]:
     packages = frozenset(package for function in functions for package in _packages(function))
     before, printed = _globals(packages), _Copy(sys.stdout)
     with _logged() as logged, contextlib.redirect_stdout(printed):
-        try:
-            yield effects
-        finally:
-            found = changed(before, _globals(packages))
-            effects["printed"] = _NUMBER.sub("#", printed.getvalue())
-            effects["logged"] = logged
-            effects["globals"] = {name: _without_floats(value) for name, value in found.items()}
+        yield effects
+    found = changed(before, _globals(packages))
+    effects["printed"] = _NUMBER.sub("#", printed.getvalue())
+    effects["logged"] = logged
+    effects["globals"] = {name: _without_floats(value) for name, value in found.items()}
 
 
 def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -110,15 +111,20 @@ def _globals(packages: frozenset[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in packages:
-            values = vars(module).items()
-            found |= {f"{name}.{key}": snapshot(one) for key, one in values if key[:2] != "__" and is_plain(one)}
+            for key, value in list(vars(module).items()):
+                with contextlib.suppress(Exception):  # what cannot be looked at is not compared
+                    if key[:2] != "__" and is_plain(value):
+                        found[f"{name}.{key}"] = snapshot(value)
     return found
 
 
 def is_plain(value: Any, depth: int = 3) -> bool:
-    """Whether a value is a tensor or number or text, or holds nothing else."""
+    """Whether a value is a tensor or number or text, or holds nothing else. A container that makes what it holds when
+    it is asked is none."""
     if value is None or isinstance(value, torch.Tensor | bool | int | float | complex | str):
         return True
     if not isinstance(value, list | tuple | dict) or not depth:
+        return False
+    if type(value).__iter__ not in _ITERATES or (isinstance(value, dict) and type(value).values not in _GIVES):
         return False
     return all(is_plain(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))

@@ -52,15 +52,15 @@ def _record(
     watched: contextlib.AbstractContextManager[dict[str, Any]] = contextlib.nullcontext({})
     if effects:
         watched = watch_effects([call.fn, *modules])
-    try:
-        with watched as seen:
+    with watched as seen:
+        try:
             output = function(*args, **kwargs)
-        aliases = _aliases(output, (args, kwargs))
-        if call.grad:
-            gradients = gradients_of(output, (args, kwargs), modules)
-    except Exception as error:
-        raised, aliases = {"exception": f"{type(error).__name__}: {error}"}, []
-        on_error(error)
+            aliases = _aliases(output, (args, kwargs))
+            if call.grad:
+                gradients = gradients_of(output, (args, kwargs), modules)
+        except Exception as error:
+            raised, aliases = {"exception": f"{type(error).__name__}: {error}"}, []
+            on_error(error)
     recorded = {
         "result": {
             "output": snapshot(output),

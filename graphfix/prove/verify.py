@@ -6,11 +6,13 @@ import difflib
 import importlib.util
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from graphfix.errors import SourceError
 from graphfix.message import OTHER_RANDOM_NUMBERS
@@ -176,7 +178,8 @@ def _at(path: str | None, line: int | None) -> str:
 
 
 def _recompiled_more(before: Observation, after: Observation) -> str | None:
-    """A sentence where functions are compiled again more often than before, and more than once.
+    """A sentence where a function is compiled again more often than before, and more than once: what was not compiled
+    before may be so for each kind of call, and is compiled for all once a second one came.
 
     Where nothing was compiled before, each later call may be a new kind that is compiled once. Where the compiler
     failed, there is nothing to compare with.
@@ -184,9 +187,16 @@ def _recompiled_more(before: Observation, after: Observation) -> str | None:
     failed = any(event["id"] is None and event["pass"] == "compile" for event in before.breaks)
     if failed or "compiled" not in before.facts or "compiled" not in after.facts:
         return None
-    was, now = len(before.recompiles), len(after.recompiles)
-    allowed = max(was, 1) if before.graphs else int(after.facts["compiled"]["calls"]) - 1
-    return f"recompiles rise from {was} to {now}" if now > allowed else None
+    was, now = (Counter(map(_compiled_part, seen.recompiles)) for seen in (before, after))
+    allowed = 1 if before.graphs else int(after.facts["compiled"]["calls"]) - 1
+    if all(count <= max(was[part], allowed) for part, count in now.items()):
+        return None
+    return f"recompiles rise from {was.total()} to {now.total()}"
+
+
+def _compiled_part(recompile: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The function, or the part of one behind a break, that a recompilation is of."""
+    return (recompile["path"], recompile["function"], recompile["line"])
 
 
 def _differs_beside(before: Observation, after: Observation, draws_less: bool) -> str | None:
