@@ -90,6 +90,20 @@ def test_what_is_a_mask_on_every_call_is_one(tmp_path: Path, dtype: str, rules: 
     assert repair.dropped == []
 
 
+HALVES = """def f(x):
+    while (x > 1).any():
+        x = x / 2
+    return x
+"""
+
+
+def test_an_input_on_which_a_loop_never_ends_is_left(tmp_path: Path) -> None:
+    """Half of infinity is infinity."""
+    offered = [rule for rule in all_rules() if rule.code == "GF212"]
+    repair, _ = repaired(tmp_path, HALVES, "graphfix.Call(f, torch.arange(3.0) * 60)", *offered)
+    assert [kept.record.rule for kept in repair.kept] == ["GF212"]
+
+
 KEYS = """class Keys(torch.nn.Module):
     def __init__(self):
         super().__init__()

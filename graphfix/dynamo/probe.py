@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import linecache
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ ASSERTED = "graphfix: "
 """How the message of an assertion begins that a fix brought along."""
 SECONDS = 30.0
 """After this time no further input is tried."""
+LONGEST = 5.0
+"""Seconds that an eager run on a mutated input may take: a loop may never end on what nobody gave it."""
 
 
 @dataclass
@@ -131,14 +134,22 @@ def probe(
             if time.monotonic() - start > SECONDS or report["difference"]:
                 return report
             report["tried"] += 1
-            with trace_arcs(True) as arcs:
-                was = _run(_function(case, case.code), arguments, case)
+            try:
+                with trace_arcs(True) as arcs, _limited(LONGEST):
+                    was = _run(_function(case, case.code), arguments, case)
+            except _TooLong:
+                continue
             if branch is not None and "asked" in branch:
                 ways = _asked(case, branch, arguments)
             else:
                 ways = _ways(arcs.get(path, set()), branch)
             report["arms"] = _either(report["arms"], ways)
-            now = _run(_function(case, new, added), arguments, case)
+            try:
+                with _limited(LONGEST):
+                    now = _run(_function(case, new, added), arguments, case)
+            except _TooLong:
+                report["difference"] = f"with {name}, it does not end"
+                return report
             found = _eager_difference(was, now)
             if found is None and was["latent"] is not None:
                 report["failures"] = [
@@ -151,6 +162,29 @@ def probe(
             if found is not None:
                 report["difference"] = f"with {name}, {found}"
     return report
+
+
+class _TooLong(BaseException):
+    """A run was ended."""
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """End what runs in the block after so many seconds, by _TooLong; only where the system has timers."""
+
+    def end(*_: Any) -> None:
+        raise _TooLong
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    usual = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
 
 
 def _either(one: list[bool] | None, other: list[bool]) -> list[bool]:
