@@ -20,13 +20,13 @@ pytestmark = pytest.mark.torch
 SOURCE = """
 import logging
 
-SEEN, COUNT, LAST = [], 0, 0.0
+SEEN, COUNT, LAST, STEP = [], 0, 0.0, 1
 _LOG = logging.getLogger("effects")
 _LOG.propagate = False
 
 def f(x, time):
     global COUNT, LAST
-    COUNT += 1
+    COUNT += STEP
     LAST = time
     SEEN.append(time)
     print(f"took {time} s at {object()}")
@@ -45,8 +45,6 @@ def user(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 
 
 def seen(user: types.ModuleType, *arguments: Any) -> dict[str, Any]:
-    user.SEEN.clear()
-    user.COUNT = 0
     with effects.watch_effects([user.f]) as found, contextlib.suppress(ValueError):
         user.f(*arguments)
     return found
@@ -64,7 +62,15 @@ def test_what_else_differs_is_said(user: types.ModuleType) -> None:
     )
     assert "prints 'took" in (effects.difference(usual, seen(user, "a", "long")) or "")
     longer = {**usual, "globals": {**usual["globals"], "users_code.SEEN": []}}
-    assert effects.difference(usual, longer) == "changes globals otherwise: users_code.SEEN has 0 items, had 1"
+    assert effects.difference(usual, longer) == "changes globals otherwise: users_code.SEEN has 0 items, had 2"
+
+
+def test_what_runs_before_left_in_globals_does_not_count(user: types.ModuleType) -> None:
+    first, second = seen(user, "a", 0.25), seen(user, "a", 0.5)
+    assert user.COUNT == len(user.SEEN) == 2
+    assert effects.difference(first, second) is None
+    user.STEP = 2  # of the count
+    assert effects.difference(first, seen(user, "a", 0.75)) == "changes globals otherwise: users_code.COUNT is 2, was 1"
 
 
 class Lazy(dict[str, int]):

@@ -27,7 +27,7 @@ def watch_effects(functions: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """The dict yielded holds, after the block, `printed`, `logged` and `globals`.
 
     What is printed (to `sys.stdout`) and logged are texts with every number in them as `#`: they may be times. Globals
-    are the plain ones that changed, of the packages that `functions` come from and name; floats without their values.
+    are the changes of plain ones in the packages that `functions` come from and name.
     """
     effects: dict[str, Any] = {}
     packages = frozenset(package for function in functions for package in _packages(function))
@@ -37,7 +37,7 @@ def watch_effects(functions: Iterable[Any]) -> Iterator[dict[str, Any]]:
     found = changed(before, _globals(packages))
     effects["printed"] = _NUMBER.sub("#", printed.getvalue())
     effects["logged"] = logged
-    effects["globals"] = {name: _without_floats(value) for name, value in found.items()}
+    effects["globals"] = {name: _change(before.get(name), value) for name, value in found.items()}
 
 
 def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -58,13 +58,24 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
     return {key: value for key, value in after.items() if key not in same}
 
 
-def _without_floats(value: Any) -> Any:
-    """A snapshot in which Python's floats have no value: they may be times."""
-    if isinstance(value, Leaf):
-        return Leaf(value.type, None) if value.type == "float" else value
-    if isinstance(value, dict):
-        return {key: _without_floats(one) for key, one in value.items()}
-    return type(value)(map(_without_floats, value)) if isinstance(value, list | tuple) else value
+def _change(before: Any, after: Any) -> Any:
+    """What a call did to a global, by two snapshots of it: what it counted on, put in and took out, floats without
+    their values (they may be times). What the global held before is left out: other runs put that there."""
+    if isinstance(after, Leaf):
+        counts = isinstance(before, Leaf) and before.type == after.type == "int"
+        return Leaf("int", after.value - before.value) if counts else _without_float(after)
+    if isinstance(after, dict):
+        was = before if isinstance(before, dict) else {}
+        gone = {key: None for key in was if key not in after}
+        return gone | {key: _change(was.get(key), one) for key, one in changed(was, after).items()}
+    if isinstance(after, list):
+        held = len(before) if isinstance(before, list) else 0
+        return [Leaf("int", len(after) - held), *(_change(None, one) for one in after[held:])]
+    return tuple(_change(None, one) for one in after) if isinstance(after, tuple) else after
+
+
+def _without_float(leaf: Leaf) -> Leaf:
+    return Leaf("float", None) if leaf.type == "float" else leaf
 
 
 class _Copy(io.StringIO):

@@ -178,8 +178,8 @@ def _at(path: str | None, line: int | None) -> str:
 
 
 def _recompiled_more(before: Observation, after: Observation) -> str | None:
-    """A sentence where a function is compiled again more often than before, and more than once: what was not compiled
-    before may be so for each kind of call, and is compiled for all once a second one came.
+    """A sentence where there are more recompiles than before, and some function has more than before, and more than
+    one: what was not compiled before may be so for a first kind of call, and once more for all others.
 
     Where nothing was compiled before, each later call may be a new kind that is compiled once. Where the compiler
     failed, there is nothing to compare with.
@@ -189,7 +189,7 @@ def _recompiled_more(before: Observation, after: Observation) -> str | None:
         return None
     was, now = (Counter(map(_compiled_part, seen.recompiles)) for seen in (before, after))
     allowed = 1 if before.graphs else int(after.facts["compiled"]["calls"]) - 1
-    if all(count <= max(was[part], allowed) for part, count in now.items()):
+    if now.total() <= was.total() or all(count <= max(was[part], allowed) for part, count in now.items()):
         return None
     return f"recompiles rise from {was.total()} to {now.total()}"
 
