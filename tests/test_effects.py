@@ -65,6 +65,20 @@ def test_what_else_differs_is_said(user: types.ModuleType) -> None:
     assert effects.difference(usual, longer) == "changes globals otherwise: users_code.SEEN has 0 items, had 2"
 
 
+def test_what_is_taken_out_of_a_global_counts(user: types.ModuleType) -> None:
+    user.TABLE = {"a": [1], "b": (2.0, "x")}
+    user.f = lambda key: user.TABLE.pop(key)
+    user.f.__module__ = "users_code"
+    both = []
+    for key in ("a", "b"):
+        user.TABLE = {"a": [1], "b": (2.0, "x")}
+        with effects.watch_effects([user.f]) as found:
+            user.f(key)
+        both.append(found)
+    assert effects.difference(both[0], both[0]) is None
+    assert "users_code.TABLE" in (effects.difference(*both) or "")
+
+
 def test_what_runs_before_left_in_globals_does_not_count(user: types.ModuleType) -> None:
     first, second = seen(user, "a", 0.25), seen(user, "a", 0.5)
     assert user.COUNT == len(user.SEEN) == 2

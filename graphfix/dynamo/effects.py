@@ -66,7 +66,7 @@ def _change(before: Any, after: Any) -> Any:
         return Leaf("int", after.value - before.value) if counts else _without_float(after)
     if isinstance(after, dict):
         was = before if isinstance(before, dict) else {}
-        gone = {key: None for key in was if key not in after}
+        gone = {key: Leaf("nothing", None) for key in was if key not in after}
         return gone | {key: _change(was.get(key), one) for key, one in changed(was, after).items()}
     if isinstance(after, list):
         held = len(before) if isinstance(before, list) else 0
