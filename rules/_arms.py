@@ -12,7 +12,7 @@ from graphfix.source.values import Kind
 from ._condition import Build, Decision, decide
 from ._guards import message_of
 from ._items import Guard, Item, Log, Nested, Plain, Put, Unknown
-from ._match import dotted, is_guarded_log, is_log_statement, is_pure, is_text
+from ._match import dotted, is_guarded_log, is_log_statement, is_named, is_pure, is_text
 from ._merge import merged
 
 _CONVERSIONS = frozenset({"to", "cpu", "cuda", "contiguous", "type_as"})
@@ -79,7 +79,7 @@ class Reader:
         values = [
             node.value
             for node in arm
-            if isinstance(node, ast.Assign) and any(_is_name(t, owner.id) for t in node.targets)
+            if isinstance(node, ast.Assign) and any(is_named(t, owner.id) for t in node.targets)
         ]
         return bool(values) and all(isinstance(value, ast.Compare | ast.BinOp | ast.UnaryOp) for value in values)
 
@@ -226,15 +226,11 @@ class Reader:
 
 def _is_new(name: str, body: Sequence[ast.stmt]) -> bool:
     """Whether statements give a name a value before they read it, so that no turn of a loop sees an earlier one's."""
-    first = next((node for node in body if any(_is_name(part, name) for part in ast.walk(node))), None)
+    first = next((node for node in body if any(is_named(part, name) for part in ast.walk(node))), None)
     if not isinstance(first, ast.Assign):
         return False
-    read = any(_is_name(part, name) for part in ast.walk(first.value))
-    return not read and any(_is_name(part, name) for target in first.targets for part in ast.walk(target))
-
-
-def _is_name(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
+    read = any(is_named(part, name) for part in ast.walk(first.value))
+    return not read and any(is_named(part, name) for target in first.targets for part in ast.walk(target))
 
 
 def _crosses(target: ast.Tuple, value: ast.Tuple) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable
 from graphfix.rule import Rewrite, Site
 from graphfix.source.values import Kind
 
+from ._match import is_whole
+
 _GUARD = re.compile(r"^(?:\d+/\d+: )?(?P<left>.+?) [!=]= -?\d+(?:\s|$)")
 
 
@@ -67,7 +69,11 @@ def _select(site: Site, node: ast.Subscript, names: Collection[str]) -> tuple[st
     while rest and _is_whole(items[rest[-1]]) and not any(_is_ellipsis(items[number]) for number in rest[:-1]):
         rest.pop()
     if rest:
-        slices = {n: ast.unparse(items[n]).replace("{", "{{").replace("}", "}}") for n in rest if _is_slice(items[n])}
+        slices = {
+            n: ast.unparse(items[n]).replace("{", "{{").replace("}", "}}")
+            for n in rest
+            if isinstance(items[n], ast.Slice)
+        }
         parts |= {f"i{number}": items[number] for number in rest if number not in slices}
         template += f"[{', '.join(slices.get(number, f'{{i{number}}}') for number in rest)}]"
     elif not isinstance(node.ctx, ast.Load):
@@ -92,8 +98,4 @@ def _is_ellipsis(item: ast.expr) -> bool:
 
 
 def _is_whole(item: ast.expr) -> bool:
-    return _is_ellipsis(item) or (isinstance(item, ast.Slice) and not (item.lower or item.upper or item.step))
-
-
-def _is_slice(item: ast.expr) -> bool:
-    return isinstance(item, ast.Slice)
+    return _is_ellipsis(item) or is_whole(item)

@@ -323,6 +323,11 @@ def is_whole(part: ast.AST) -> bool:
     return isinstance(part, ast.Slice) and part.lower is part.upper is part.step is None
 
 
+def is_named(node: ast.AST | None, name: str) -> bool:
+    """Whether a node is this name."""
+    return isinstance(node, ast.Name) and node.id == name
+
+
 def _binds(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
 

@@ -11,7 +11,7 @@ from graphfix.source.module import Module
 from graphfix.source.values import Kind
 
 from ._condition import Build
-from ._match import is_pure, only_value
+from ._match import is_named, is_pure, only_value
 from ._numbers import Numbers, index_text, statement_of
 from ._reads import read_at
 from ._windows import are_plain, dim_of
@@ -181,7 +181,7 @@ def _windows(module: Module, statement: ast.Assign, start: str) -> list[_Window]
     for place in ast.walk(function):
         for part in _slices(place):
             sum_ = only_value(module, part.upper) if isinstance(part.upper, ast.Name) else part.upper
-            if not _is_name(part.lower, start) or (length := _added(sum_, start)) is None:
+            if not is_named(part.lower, start) or (length := _added(sum_, start)) is None:
                 continue
             assert isinstance(place, ast.Subscript)
             window = _Window(place, part, length)
@@ -202,17 +202,13 @@ def _slices(place: ast.AST) -> list[ast.Slice]:
     return [part for part in parts if isinstance(part, ast.Slice)]
 
 
-def _is_name(node: ast.AST | None, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
-
-
 def _added(node: ast.expr | None, start: str) -> ast.expr | None:
     """`n` of `start + n`."""
     if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add):
         return None
-    if _is_name(node.left, start) == _is_name(node.right, start):
+    if is_named(node.left, start) == is_named(node.right, start):
         return None
-    return node.right if _is_name(node.left, start) else node.left
+    return node.right if is_named(node.left, start) else node.left
 
 
 def _changed(site: Site, statement: ast.stmt | None, start: str, windows: Sequence[_Window]) -> Rewrite | None:

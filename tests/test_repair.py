@@ -90,6 +90,36 @@ def test_what_is_a_mask_on_every_call_is_one(tmp_path: Path, dtype: str, rules: 
     assert repair.dropped == []
 
 
+SPREAD = """def pick(n, x):
+    x = x * 3 if n > 2 else x
+    return x - 1 if n > 4 else x
+
+
+def f(x):
+    return pick(x.sum().item(), x)
+"""
+
+
+class NotRead(Rule):
+    """Hands on the tensor, whatever is done with it."""
+
+    code, name, title = "XX106", "not-read", "do not read the number"
+    safety = Safety.PROVEN
+    repairs = frozenset({"GB0124"})
+    cases = ()
+
+    def rewrite(self, site: Site) -> Rewrite | None:
+        call = site.node
+        owner = call.func.value if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else None
+        return owner and site.replace(call, "{owner}", owner=owner)
+
+
+def test_a_break_is_not_spread_over_more_places(tmp_path: Path) -> None:
+    repair, _ = repaired(tmp_path, SPREAD, "graphfix.Call(f, torch.ones(3))", NotRead())
+    assert "the break only moves on (1 → 2 places)" in [one.reason for one in repair.dropped]
+    assert repair.kept == []
+
+
 HALVES = """def f(x):
     while (x > 1).any():
         x = x / 2

@@ -130,7 +130,8 @@ def left_over(target: dict[str, Any], fixes: list[dict[str, Any]]) -> list[str]:
             if fix["status"] != "kept" and fix["line"] == site["line"]
         ]
         phrases.append(f"{site['id']} line {site['line']}" + (f" ({', '.join(dict.fromkeys(tried))})" if tried else ""))
-    return [re.sub(r"\s+", " ", text)[:240] for text in dict.fromkeys(problems + phrases)]
+    here = f"{HERE.parent.parent}{os.sep}"  # this machine's
+    return [re.sub(r"\s+", " ", text.replace(here, ""))[:240] for text in dict.fromkeys(problems + phrases)]
 
 
 def table(rows: list[Row]) -> str:
