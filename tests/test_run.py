@@ -297,9 +297,9 @@ def test_impatience_loses_no_report(start: Callable[..., Program]) -> None:
     program = start("import time; print('ready', flush=True); time.sleep(30)")
     assert program.line() == "ready"
     program.signal(signal.SIGTERM)
-    for _ in range(10):
+    while program.process.poll() is None:  # to the last moment of the interpreter's own end
         program.signal(signal.SIGINT, group=False)
-        time.sleep(0.01)
+        time.sleep(0.001)
     code, _, err = program.end()
     assert (code, NO_GRAPH in err) == (143, True)
 

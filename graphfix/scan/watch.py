@@ -28,7 +28,7 @@ def watch(program: Program, overlay: Mapping[str, str], scope: tuple[str, ...], 
 
     `tell` is called at the end, and whenever this process gets SIGUSR1. Signals that would end this process are the
     program's: they are passed on where it did not get them as well, and what was seen is told however it ends. They
-    stay caught: impatience at the terminal must not lose the report.
+    never end this process: impatience at the terminal must lose neither the report nor the exit code.
     """
     start = time.monotonic()
     inbox = _inbox()
@@ -45,6 +45,8 @@ def watch(program: Program, overlay: Mapping[str, str], scope: tuple[str, ...], 
         finally:
             bystander.end()
         tell(seen())
+    for number in FATAL:  # Python takes its handlers away as it ends, but leaves what is ignored
+        signal.signal(number, signal.SIG_IGN)
     return code if code >= 0 else 128 - code
 
 
