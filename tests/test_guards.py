@@ -62,6 +62,10 @@ VIOLATIONS = [
     ("GF415", 1, "f(torch.rand(5, 3), torch.tensor([0, 5, 5]))"),
     ("GF415", 2, "f(torch.rand(5, 3), torch.tensor([0, 5]))"),
     ("GF415", 3, "f(torch.rand(5, 3), torch.tensor([5, 0]))"),
+    ("GF416", 0, "f(torch.rand(3, 4, 2), torch.tensor([3, 1, 2]))"),
+    ("GF416", 0, "f(torch.rand(3, 4, 2), torch.tensor([4, -1, 2]))"),
+    ("GF416", 1, "f(torch.rand(3, 4, 2), torch.tensor([3, 5, 2]))"),
+    ("GF416", 2, "f(torch.arange(6).reshape(2, 3), torch.tensor([[False, True, True], [True, True, False]]))"),
 ]
 """A rule, the number of its case from 0, and a call of the case's rewritten code that it must refuse."""
 

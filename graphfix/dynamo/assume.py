@@ -12,6 +12,9 @@ from typing import Any
 from graphfix.dynamo import capture, load
 from graphfix.model import Call
 
+_EXPRESSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>"})
+"""Parts of a statement with a frame of their own, which has not the names of the function around."""
+
 
 def held(calls: Sequence[Call], conditions: Sequence[tuple[str, int, str]]) -> list[bool | None]:
     """For each condition (file, line, text): whether it was true whenever its line ran, None where it never ran.
@@ -25,7 +28,8 @@ def held(calls: Sequence[Call], conditions: Sequence[tuple[str, int, str]]) -> l
     paths = {path for path, *_ in conditions}
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        return on_line if frame.f_code.co_filename in paths else None
+        code = frame.f_code
+        return on_line if code.co_filename in paths and code.co_name not in _EXPRESSIONS else None
 
     def on_line(frame: FrameType, event: str, arg: Any) -> Any:
         numbers = by_line.get((frame.f_code.co_filename, frame.f_lineno), ()) if event == "line" else ()
