@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from graphfix.model import Status
+from graphfix.scan.forking import fork
 
 Event = Mapping[str, Any]
 
@@ -72,14 +73,16 @@ class _Worker:
         self._events, event_write = os.pipe()
         life_read, self._life = os.pipe()
         package_home = str(Path(__file__).resolve().parent.parent.parent)
-        arguments = [str(job_file), str(event_write), str(life_read), str(self._dump), package_home]
+        files = (event_write, life_read)
+        alone = any(job.get("environment") for job in jobs)  # these are set before torch is imported
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, *arguments],
+            forked = None if alone else fork(str(job_file), str(self._dump), (log.fileno(), *files), package_home)
+            self._process = forked or subprocess.Popen(
+                [sys.executable, "-c", _BOOT, str(job_file), *map(str, files), str(self._dump), package_home],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(event_write, life_read),
+                pass_fds=files,
                 start_new_session=True,
             )
         os.close(event_write)
