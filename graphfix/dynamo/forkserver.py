@@ -16,7 +16,7 @@ from typing import NoReturn
 from graphfix.dynamo.worker import main
 
 _IMPORTED = ("graphfix.dynamo.session", "torch._inductor.compile_fx")
-"""What every worker would import; none of it starts a thread, or a process."""
+"""What every worker would import, and, from the second on, what most would. Neither starts a thread, or a process."""
 _LONGEST = 1 << 16
 
 
@@ -26,15 +26,16 @@ def serve(requests_fd: int) -> None:
     A request is the arguments of `main` as JSON, with four files: the log, both of `main`'s, and where the worker's pid
     is told, and then the code that it ended with (see `subprocess.Popen.returncode`), a line each.
     """
-    for name in _IMPORTED:
-        with contextlib.suppress(Exception):  # a worker fails at the same import, and says so
-            importlib.import_module(name)
+    wanted = [*_IMPORTED]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for workers
     requests = socket.socket(fileno=requests_fd)
     while True:
         request, files, *_ = socket.recv_fds(requests, _LONGEST, 4)
         if not request:
             return
+        if wanted:
+            with contextlib.suppress(Exception):  # a worker fails at the same import, and says so
+                importlib.import_module(wanted.pop(0))
         if os.fork() == 0:
             _attend(json.loads(request), files)
         for file in files:
