@@ -109,9 +109,13 @@ def may_be_tensor(
     """Whether what takes the value of an expression of numbers can take a tensor.
 
     A name that gets it is followed to its uses. `reads` are numbers though the text does not say so. Where a list of
-    `tests` is given, a branch may take it, too, and what it tests is added there: a graph breaks at it.
+    `tests` is given, a branch or an index may take it, too, and what is tested or indexed is added there: a graph
+    breaks at it.
     """
     use = use_of(module, whole)
+    if use == "index" and tests is not None:
+        tests.append(next(one for one in module.parents(whole) if isinstance(one, ast.Subscript)))
+        return True
     if use == "test" and tests is not None:
         tests.append(whole)
         return True

@@ -7,17 +7,19 @@ import ast
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._clamps import Bounds, as_two, two_bounds
-from ._match import dotted
+from ._match import dotted, is_atom
 from ._numbers import Numbers, as_tensors, guarded
 from ._reads import is_number, number_around, parent, read_at
 from ._uses import use_of
+
+_SCALE = frozenset({"add", "sub", "subtract", "add_", "sub_", "subtract_"})
 
 
 class ItemAsArgument(Rule):
     """What it does:
         Hands a tensor to a function that was given a number read out of it, where the function takes tensors as well:
         `clamp`, `masked_fill`, `where`, `add_`, a function of the project. A `clamp` whose other bound is a number
-        becomes two.
+        becomes two; of `add` and `sub`, which take `alpha` as a number only, the second tensor is multiplied by it.
 
     Why it breaks the graph:
         `.item()`, `int()`, `float()` and `bool()` ask for a value that exists only at run time, so Dynamo ends the
@@ -44,6 +46,9 @@ class ItemAsArgument(Rule):
         if read is None:
             return None
         whole = number_around(module, read.node)
+        above = parent(module, whole)
+        if isinstance(above, ast.keyword) and above.arg == "alpha":
+            return _scaled(site, above)
         if use_of(module, whole) != "argument" or not is_number(module, whole, (read.node,)):
             return None
         call = parent(module, whole)
@@ -123,6 +128,40 @@ class ItemAsArgument(Rule):
             """,
             calls=("f(torch.ones(3), torch.ones(2))", "f(torch.ones(3, 2), torch.ones(2, 2))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, noise, rate):
+                    y = torch.add(x, noise - 1, alpha=rate.item())
+                    return y.sub(noise, alpha=2.0 * rate.item())
+            """,
+            after="""
+                import torch
+
+                def f(x, noise, rate):
+                    y = (
+                        torch.add(x, (noise - 1) * rate.detach().reshape(()))
+                        if torch.compiler.is_compiling()
+                        else torch.add(x, noise - 1, alpha=rate.item())
+                    )
+                    return (
+                        y.sub(noise * (2.0 * rate.detach().reshape(())))
+                        if torch.compiler.is_compiling()
+                        else y.sub(noise, alpha=2.0 * rate.item())
+                    )
+            """,
+            calls=("f(torch.rand(3), torch.rand(3), torch.tensor(0.3))",),
+        ),
+        Leaves(
+            source="""
+                import torch
+
+                def f(x, y, t):
+                    return torch.add(x, y, alpha=int(t), out=torch.empty(3)) + torch.addmm(x, y, y, alpha=t.item())
+            """,
+            calls=("f(torch.ones(3, 3), torch.ones(3, 3), torch.tensor(2))",),
+        ),
         Leaves(
             source="""
                 import torch
@@ -147,4 +186,20 @@ def _as_two(site: Site, call: ast.Call, bounds: Bounds) -> Rewrite | None:
     numbers = Numbers(site.module, (site.node,))
     lower, upper = numbers.template(low), numbers.template(high)
     template, parts = as_two(call, first, lower, upper)
+    return guarded(site, numbers, site.replace(call, template, **numbers.parts, **parts))
+
+
+def _scaled(site: Site, alpha: ast.keyword) -> Rewrite | None:
+    """`torch.add(x, y * t)` for `torch.add(x, y, alpha=t.item())`; the last bit may differ, so eager keeps the call."""
+    call = parent(site.module, alpha)
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.keywords != [alpha]:
+        return None
+    of_torch = site.module.analysis.meaning(call.func).startswith("torch.")
+    if not site.dual or call.func.attr not in _SCALE or len(call.args) != 1 + of_torch:
+        return None
+    numbers = Numbers(site.module, (site.node,))
+    first = "{first}, " if of_torch else ""
+    scale = numbers.template(alpha.value)
+    template = f"{{called}}({first}{{second}} * {scale if is_atom(alpha.value) else f'({scale})'})"
+    parts = {"called": call.func, "second": call.args[-1]} | ({"first": call.args[0]} if of_torch else {})
     return guarded(site, numbers, site.replace(call, template, **numbers.parts, **parts))
