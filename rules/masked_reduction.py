@@ -53,7 +53,8 @@ class MaskedReduction(Rule):
         if found is None or not isinstance(site.node, ast.expr):
             return None
         tensor, mask = found
-        shaped = mask_text(site.module, tensor, mask)
+        selected = isinstance(site.node, ast.Call)  # masked_select broadcasts as where does
+        shaped = ast.unparse(mask) if selected else mask_text(site.module, tensor, mask)
         alike, of = has_shape_of(site.module, mask, tensor), ast.unparse(tensor)
         count = f"{shaped if is_atom(mask) else f'({shaped})'}.sum()" if alike else f"{shaped}.expand_as({of}).sum()"
         if (loss := _loss(site, mask, count)) is not None:
@@ -165,6 +166,22 @@ class MaskedReduction(Rule):
                     return loss + known.sum()
             """,  # noqa: E501
             calls=("f(torch.tensor([1.0, 0.0, 3.0]), torch.zeros(3))", "f(torch.ones(4), torch.ones(4))"),
+        ),
+        Rewrites(
+            before="""
+                def f(scores, labels):
+                    return scores.sigmoid().masked_select(labels > 0).sub(1).pow(2).sum()
+            """,
+            after="""
+                import torch
+
+                def f(scores, labels):
+                    return torch.where(labels > 0, torch.where(labels > 0, scores.sigmoid(), 0).sub(1).pow(2), 0).sum()
+            """,
+            calls=(
+                "f(torch.zeros(2, 2), torch.tensor([[1, 0], [0, 1]]))",
+                "f(torch.zeros(2, 2), torch.tensor([1, 0]))",
+            ),
         ),
         Leaves(
             source="""
