@@ -28,7 +28,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def no_server_stays() -> Iterator[None]:
     yield
-    forking._end()
+    forking.end_server()
 
 
 def observe(folder: Path, body: str) -> Observation:
@@ -106,6 +106,26 @@ def test_no_process_stays_behind(tmp_path: Path, number: signal.Signals | None) 
         assert len(processes_in(tmp_path)) >= 4  # the command, the server, the worker, and who waits for it
         command.send_signal(number)
     command.wait(60)
+    assert within(10, lambda: not processes_in(tmp_path)), processes_in(tmp_path)
+
+
+@pytest.mark.parametrize("delay", [0.5, 1.5, 6.0])
+def test_ctrl_c_is_heard_while_torch_is_imported(tmp_path: Path, delay: float) -> None:
+    """Two threads may wait for their workers then."""
+    text = "import graphfix, time\n"
+    for name in ("one", "two", "three"):
+        text += f"\n@graphfix.target\ndef {name}():\n    time.sleep(60)\n    yield graphfix.Call(len, [])\n"
+    (tmp_path / "targets.py").write_text(text)
+    command = subprocess.Popen(
+        [sys.executable, "-m", "graphfix", "scan", "targets.py", "--jobs", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(delay)
+    command.send_signal(signal.SIGINT)
+    assert command.wait(30) == 130
     assert within(10, lambda: not processes_in(tmp_path)), processes_in(tmp_path)
 
 

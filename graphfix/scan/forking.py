@@ -81,7 +81,8 @@ _lock = threading.Lock()
 
 
 @atexit.register
-def _end() -> None:
+def end_server() -> None:
+    """End the process that forks; who waits for a worker of it gets none."""
     while _servers:
         _servers.popitem()[1].end()
 
@@ -99,7 +100,7 @@ def fork(job_file: str, dump_file: str, files: Sequence[int], package_home: str)
         return None
     with _lock:
         if key not in _servers:
-            _end()
+            end_server()
             _servers[key] = _Server(package_home)
         server = _servers[key]
     worker = server.fork((job_file, dump_file), files)

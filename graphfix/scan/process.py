@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from graphfix.model import Status
-from graphfix.scan.forking import fork
+from graphfix.scan.forking import end_server, fork
 
 Event = Mapping[str, Any]
 
@@ -59,13 +59,19 @@ def run_jobs(jobs: Sequence[Mapping[str, Any]], timeout: float, on_event: Callab
 
 
 def end_all() -> None:
-    """End the workers that other threads still listen to, so that those threads return."""
+    """End the workers that other threads still listen to, or wait for, so that those threads return."""
+    _Worker.endings += 1
+    end_server()
     for worker in list(_LIVE):
         worker.kill()
 
 
 class _Worker:
+    endings: ClassVar[int] = 0
+    """How often all workers were ended: one that was on the way then must not run."""
+
     def __init__(self, jobs: Sequence[Mapping[str, Any]], folder: Path) -> None:
+        endings = self.endings
         self.timed_out, self._jobs = False, len(jobs)
         self._dump, self._log = folder / "dump.txt", folder / "log.txt"
         job_file = folder / "jobs.json"
@@ -88,6 +94,8 @@ class _Worker:
         os.close(event_write)
         os.close(life_read)
         _LIVE.add(self)
+        if self.endings != endings:
+            self.kill()
 
     def listen(self, deadline: float, on_event: Callable[[Event], None]) -> str | None:
         """Read events until the worker is done (None) or gone or too late (the stage it was in)."""
