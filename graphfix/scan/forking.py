@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import re
-import select
+import selectors
 import socket
 import subprocess
 import sys
@@ -55,6 +55,7 @@ class _Server:
             )
 
     def fork(self, arguments: Sequence[str], files: Sequence[int]) -> Forked | None:
+        """A worker, None where this process is gone or takes too long."""
         read, write = os.pipe()
         told = os.fdopen(read, encoding="utf-8")
         try:
@@ -63,7 +64,9 @@ class _Server:
             pass
         finally:
             os.close(write)
-        pid = told.readline() if select.select([read], [], [], _PATIENCE)[0] else ""
+        with selectors.DefaultSelector() as selector:
+            selector.register(read, selectors.EVENT_READ)
+            pid = told.readline() if selector.select(_PATIENCE) else ""
         if pid:
             return Forked(int(pid), told)
         told.close()
