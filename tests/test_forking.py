@@ -109,7 +109,7 @@ def test_no_process_stays_behind(tmp_path: Path, number: signal.Signals | None) 
     assert within(10, lambda: not processes_in(tmp_path)), processes_in(tmp_path)
 
 
-@pytest.mark.parametrize("delay", [0.5, 1.5, 6.0])
+@pytest.mark.parametrize("delay", [0.0, 0.5, 1.5])
 def test_ctrl_c_is_heard_while_torch_is_imported(tmp_path: Path, delay: float) -> None:
     """Two threads may wait for their workers then."""
     text = "import graphfix, time\n"
@@ -123,6 +123,7 @@ def test_ctrl_c_is_heard_while_torch_is_imported(tmp_path: Path, delay: float) -
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    assert within(40, lambda: any("forkserver" in words for words in processes_in(tmp_path)))
     time.sleep(delay)
     command.send_signal(signal.SIGINT)
     assert command.wait(30) == 130
