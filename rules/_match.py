@@ -314,6 +314,13 @@ def block_of(parent: ast.AST, node: ast.stmt) -> list[ast.stmt]:
     return [node]
 
 
+def follow_one_another(module: Module, statements: Sequence[ast.stmt]) -> bool:
+    """Whether nothing stands between statements."""
+    block = block_of(next(module.parents(statements[0])), statements[0])
+    at = block.index(statements[0])
+    return block[at : at + len(statements)] == [*statements]
+
+
 def is_atom(node: ast.expr) -> bool:
     """Whether an expression needs no parentheses before a dot or beside an operator."""
     return isinstance(node, ast.Constant | ast.Name | ast.Attribute | ast.Subscript | ast.Call)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from graphfix.source.module import Module
 
 from ._match import block_of, is_atom, is_named, is_pure, is_whole, meaning, only_value, without_conversion
-from ._reads import parent
+from ._reads import parent, without_host_moves
 
 _PADS = "torch.nn.utils.rnn.pad_sequence"
-_HOST_MOVES = frozenset({"tolist", "cpu", "detach", "numpy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +148,15 @@ def _is_number_of_rows(module: Module, count: ast.expr, tensors: Sequence[ast.ex
 def _without_list(module: Module, by: ast.expr) -> tuple[ast.expr, tuple[ast.stmt, ...]]:
     """The tensor whose elements a list holds, and the statement that only makes the list."""
     made: tuple[ast.stmt, ...] = ()
-    if isinstance(by, ast.Name) and (value := only_value(module, by)) is not None and _moved(value):
+    if (
+        isinstance(by, ast.Name)
+        and (value := only_value(module, by)) is not None
+        and without_host_moves(value) is not value
+    ):
         statement = parent(module, value)
         if len(_named_like(module, by)) == 2 and isinstance(statement, ast.stmt):
             by, made = value, (statement,)
-    while (moved := _moved(by)) is not None:
-        by = moved
-    return by, made
-
-
-def _moved(node: ast.expr) -> ast.expr | None:
-    """`t` of `t.tolist()`, `t.cpu()` and their like."""
-    called = node.func if isinstance(node, ast.Call) else None
-    return called.value if isinstance(called, ast.Attribute) and called.attr in _HOST_MOVES else None
+    return without_host_moves(by), made
 
 
 def _named_like(module: Module, name: ast.Name) -> list[ast.Name]:
@@ -177,8 +171,3 @@ def _following(module: Module, statement: ast.stmt) -> list[ast.stmt]:
     """The next statement of the block, if there is one."""
     block = block_of(next(module.parents(statement)), statement)
     return block[block.index(statement) + 1 :][:1]
-
-
-def follow_one_another(module: Module, statements: Sequence[ast.stmt]) -> bool:
-    """Whether nothing stands between statements."""
-    return all(_following(module, one) == [other] for one, other in pairwise(statements))

@@ -25,6 +25,15 @@ TRANSPARENT = frozenset({"abs", "max", "min", "round", *CONVERSIONS})
 _HOST_MOVES = frozenset({"cpu", "numpy", "detach"})
 
 
+def without_host_moves(node: ast.expr) -> ast.expr:
+    """`t` of `t.tolist()`, `t.cpu().numpy()` and their like."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr not in {"tolist", *_HOST_MOVES}:
+            break
+        node = node.func.value
+    return node
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A call that reads a number out of `tensor`: `t.item()`, or `int(t)` where `conversion` is `int`."""

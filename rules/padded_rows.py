@@ -10,8 +10,9 @@ from graphfix.model import Assumption
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._condition import Build
+from ._match import follow_one_another
 from ._numbers import statement_of
-from ._padded import Padded, follow_one_another, padded_at
+from ._padded import Padded, padded_at
 
 
 class PaddedRows(Rule):

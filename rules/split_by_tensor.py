@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
-from ._match import block_of, is_pure, only_value, same
+from ._match import block_of, follow_one_another, is_pure, only_value, same
 from ._numbers import statement_of
-from ._reads import parent
+from ._reads import parent, without_host_moves
 from ._uses import target_of
 
 _REDUCES = {"amax": "max", "amin": "min"}
-_HOST_MOVES = frozenset({"tolist", "cpu", "detach", "numpy"})
 _SPLITS = frozenset({"split", "split_with_sizes"})
 _GUARD = '{torch}._assert_async(({sizes} > 0).all(), "graphfix: a piece without elements has no WHICH")'
 _REDUCED = 'list({torch}.segment_reduce({whole}, "WHICH", lengths={sizes}, axis=0))'
@@ -66,7 +65,7 @@ class SplitByTensor(Rule):
             return site.together(site.before(statement, guard, **parts), site.replace(reduced.made, new, **parts))
         gone, name = [*split.statements, *reduced.statements], reduced.name or ast.unparse(split.pieces)
         run = gone if reduced.name or statement is None else [*gone, statement]
-        if not gone or not _follow_one_another(module, run) or not _serve_only(module, gone, name):
+        if not gone or not follow_one_another(module, run) or not _serve_only(module, gone, name):
             return None
         template = f"if {{torch}}.compiler.is_compiling():\n    {guard}\n    {name} = {new}\nelse:\n    {{original}}"
         both = replace(site, dual=False)
@@ -241,9 +240,7 @@ def _split_at(module: Module, node: ast.AST) -> _Split | None:
     read = only_value(module, given[1]) if isinstance(given[1], ast.Name) else given[1]
     if not isinstance(read, ast.Call) or _method(read) != "tolist":
         return None
-    sizes: ast.expr = read
-    while isinstance(sizes, ast.Call) and isinstance(sizes.func, ast.Attribute) and sizes.func.attr in _HOST_MOVES:
-        sizes = sizes.func.value
+    sizes = without_host_moves(read)
     above = (parent(module, one) for one in (read, node))
     return _Split(
         given[0], sizes, _where_read(module, node), tuple(one for one in above if isinstance(one, ast.Assign))
@@ -304,13 +301,6 @@ def _where_read(module: Module, value: ast.expr) -> ast.expr:
         return value
     names = [one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id == target.id]
     return next((one for one in names if one is not target), value) if len(names) == 2 else value
-
-
-def _follow_one_another(module: Module, statements: Sequence[ast.stmt]) -> bool:
-    """Whether nothing stands between statements."""
-    block = block_of(next(module.parents(statements[0])), statements[0])
-    at = block.index(statements[0])
-    return block[at : at + len(statements)] == [*statements]
 
 
 def _serve_only(module: Module, statements: Sequence[ast.stmt], name: str) -> bool:
