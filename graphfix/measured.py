@@ -138,6 +138,20 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Where the host waits for the GPU in one run, `count` times: a line of a file, and the operation that waits.
+
+    `region`: the one within which it does, None outside of all.
+    """
+
+    path: str
+    line: int
+    op: str
+    region: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class TargetPlan:
     """What to compile of a target. `eager`, `compiled` and `first` are seconds of a whole run.
 
@@ -158,6 +172,7 @@ class TargetPlan:
     graphs: int | None = None
     recompiles: int | None = None
     launches: Launches = Launches()
+    waits: tuple[Wait, ...] = ()
     max_abs_diff: float | None = None
     difference: str | None = None
     device: str | None = None

@@ -56,3 +56,14 @@ def test_bench_counts_launches_and_replays(graphfix: Run, tmp_path: Path) -> Non
     assert arms["as is, reduce-overhead"]["replays"] == 1
     assert arms["as is, reduce-overhead"]["syncs"] == 0
     assert all(arm["peak_memory"] > 0 for arm in row["arms"])
+
+
+def test_a_plan_says_where_the_host_waits(graphfix: Run, tmp_path: Path) -> None:
+    net = "class Net(torch.nn.Module):\n    def forward(self, x):\n        return torch.sin(x) @ torch.cos(x).T\n\n\n"
+    written(tmp_path, net + "net = Net()\n\n\ndef f(x):\n    y = net(x)\n    return y / y.max().item()\n")
+    done = graphfix("plan", "t.py::t", "--device", "cuda", "--rounds", "2", "--least-gain", "0", "--format", "json")
+    (row,) = report(done)["targets"]
+    assert row["proven"], row
+    (wait,) = row["waits"]
+    assert (wait["line"], wait["region"], wait["count"]) == (12, None, 1)
+    assert "item" in wait["op"]

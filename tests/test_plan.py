@@ -197,3 +197,19 @@ def _looked(folder: Path, avoid: list[str] | None = None) -> dict:
     seen = observe([job], options, lambda text: None)
     assert seen.error is None
     return dict(json.loads(json.dumps(seen.facts["regions"])))
+
+
+def test_the_report_says_where_the_host_waits() -> None:
+    from graphfix.measured import Plans, Region, TargetPlan
+    from graphfix.prove.plan import _waits
+    from graphfix.report import plan as shown
+
+    outside = {"event": "sync", "path": "/lib/site-packages/net/flow.py", "line": 7, "op": "x.item()", "region": None}
+    inside = {**outside, "line": 9, "op": "cudaMemcpy (in the compiled graph)", "region": "model.net"}
+    waits = _waits([outside, inside, outside])
+    region = Region("model.net", "default", 1, 0.9, ("model.net.compile()",))
+    plan = TargetPlan("t", "t.py::t", regions=(region,), eager=2.0, compiled=1.0, first=3.0, waits=waits)
+    text = shown.text(Plans({}, [plan]))
+    assert "the host waits 2 times, outside of the regions: net/flow.py:7: x.item()\n" in text
+    assert "the host waits, in model.net: net/flow.py:9: cudaMemcpy (in the compiled graph)\n" in text
+    assert [one["count"] for one in shown.document(Plans({}, [plan]))["targets"][0]["waits"]] == [2, 1]

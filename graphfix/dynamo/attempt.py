@@ -117,13 +117,19 @@ class _Trial:
             parts.append(self._total_by_region())
         self.results = [self._result(number, function) for number, function in enumerate(functions)]
         args, kwargs = self._prepared(0)
+        waits: list[dict[str, Any]] = []
         return {
             "first": first,
             "median": statistics.median(times),
             "runs": times,
             "regions": {name: statistics.median(part[name] for part in parts) for name in self._runs},
             "regions_first": begun,
-            "launches": launches(lambda: functions[0](*args, **kwargs), self._device),
+            "launches": launches(
+                lambda: functions[0](*args, **kwargs),
+                self._device,
+                lambda wait: waits.append({**wait, "region": self.inside}),
+            ),
+            "waits": waits,
         }
 
     def _clocked(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:

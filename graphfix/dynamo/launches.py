@@ -15,11 +15,14 @@ _REPLAY = ("cudaGraphLaunch", "cuGraphLaunch")
 _NO_KERNEL = ("Memcpy", "Memset")
 
 
-def launches(run: Callable[[], object], device: str) -> dict[str, Any]:
+def launches(
+    run: Callable[[], object], device: str, on_wait: Callable[[dict[str, Any]], None] = lambda event: None
+) -> dict[str, Any]:
     """Counts for one run on CUDA: `kernels` (run by the device), `launches` (asked for by the host, one by one),
     `replays` (CUDA graphs started), `copies` (of memory, by the device) and `syncs` (waits of the host).
 
-    All None on other devices. `problem` says why nothing was counted where the profiler fails.
+    All None on other devices. `problem` says why nothing was counted where the profiler fails. `on_wait` hears of each
+    wait as it happens (see `graphfix.dynamo.cuda.watch_syncs`).
     """
     none: dict[str, Any] = dict.fromkeys(("kernels", "launches", "replays", "copies", "syncs"))
     if device != "cuda":
@@ -31,10 +34,16 @@ def launches(run: Callable[[], object], device: str) -> dict[str, Any]:
         counted = count(profile.events())
     except RuntimeError as error:
         counted = none | {"problem": str(error).splitlines()[0]}
-    waits: list[Any] = []
-    with cuda.watch_syncs(waits.append):
+    waits = 0
+
+    def count_wait(event: dict[str, Any]) -> None:
+        nonlocal waits
+        waits += 1
+        on_wait(event)
+
+    with cuda.watch_syncs(count_wait):
         run()
-    return {**counted, "syncs": len(waits)}
+    return {**counted, "syncs": waits}
 
 
 _KIND = torch.profiler.ProfilerActivity

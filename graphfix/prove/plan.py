@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphfix.measured import Candidate, Launches, Region, TargetPlan
+from graphfix.measured import Candidate, Launches, Region, TargetPlan, Wait
 from graphfix.model import Status, Target
 from graphfix.scan.dynamic import Options, make_job, observe
 from graphfix.scan.observation import Observation
@@ -216,6 +217,7 @@ class Search:
             graphs=found.get("graphs"),
             recompiles=found.get("recompiles"),
             launches=Launches(**found["compiled"].get("launches", {})),
+            waits=_waits(found["compiled"].get("waits", ())),
             max_abs_diff=found.get("max_abs_diff"),
             difference=found.get("difference"),
             device=facts["versions"]["device"] if facts else None,
@@ -244,6 +246,12 @@ def plan(target: Target, sources: Mapping[str, str], wanted: Wanted, options: Op
 def _gain(event: Event, name: str) -> float:
     eager, compiled = event["eager"]["regions"][name], event["compiled"]["regions"][name]
     return float(eager / compiled) if compiled else float("inf")
+
+
+def _waits(events: Sequence[Event]) -> tuple[Wait, ...]:
+    """The places in the order in which they were reached first."""
+    found = Counter((event["path"], event["line"], event["op"], event["region"]) for event in events)
+    return tuple(Wait(*place, count) for place, count in found.items())
 
 
 def _candidate(event: Event) -> Candidate:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from graphfix.measured import Candidate, Plans, Region, TargetPlan
+from graphfix.measured import Candidate, Plans, Region, TargetPlan, Wait
 from graphfix.report._paths import shorten
 from graphfix.report.bench import seconds
 
@@ -39,6 +39,7 @@ def _target(target: TargetPlan) -> Iterator[str]:
     else:
         yield from _code(target)
         yield from map(_region, target.regions)
+        yield from map(_wait, target.waits)
         yield f"  {_outcome(target)}"
 
 
@@ -62,6 +63,12 @@ def _region(one: Region) -> str:
         return f"  {one.name}: all of it"
     gain = f"{seconds(one.eager)} → {seconds(one.compiled)}{many} ({one.eager / one.compiled:.2f}×)"
     return f"  {one.name}: {gain}, first {seconds(one.first)}"
+
+
+def _wait(one: Wait) -> str:
+    often = f" {one.count} times" if one.count > 1 else ""
+    where = f"in {one.region}" if one.region else "outside of the regions"
+    return f"  the host waits{often}, {where}: {shorten(one.path)}:{one.line}: {one.op}"
 
 
 def _outcome(target: TargetPlan) -> str:
@@ -93,6 +100,7 @@ def _row(target: TargetPlan) -> dict[str, Any]:
         "graphs": target.graphs,
         "recompiles": target.recompiles,
         "launches": asdict(target.launches),
+        "waits": [asdict(one) for one in target.waits],
         "max_abs_diff": target.max_abs_diff,
         "difference": target.difference,
         "notes": list(target.notes),
