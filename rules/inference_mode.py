@@ -37,7 +37,7 @@ class InferenceMode(Rule):
     code, name = "GF501", "inference-mode"
     title = "no_grad instead of inference mode in a compiled region"
     safety = Safety.PROVEN
-    failures = ("inference tensor", "Inference tensor")
+    failures = ("inference tensor", "Inference tensor", "to 'torch.storage.UntypedStorage'")
 
     def rewrites(self, site: Site) -> Iterator[Rewrite | None]:
         around: dict[ast.AST, Module] = {}

@@ -65,5 +65,5 @@ def test_a_plan_says_where_the_host_waits(graphfix: Run, tmp_path: Path) -> None
     (row,) = report(done)["targets"]
     assert row["proven"], row
     (wait,) = row["waits"]
-    assert (wait["line"], wait["region"], wait["count"]) == (12, None, 1)
+    assert (wait["line"], wait["region"], wait["count"]) == (13, None, 1)
     assert "item" in wait["op"]

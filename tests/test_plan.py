@@ -108,6 +108,14 @@ def test_what_is_to_be_avoided_is_cut_around(tmp_path: Path) -> None:
     assert names[0] == "Block ×4 in model.net.blocks"
 
 
+def test_what_an_earlier_look_found_is_not_captured_again(tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text(MODEL)
+    seen = {"graphs": 1, "breaks": 0, "ops": 1, "capture_seconds": 1.0}
+    known = {"model.net": {**seen, "reason": None, "nested": ["made up"]}, "model.last": {**seen, "reason": "made up"}}
+    (region,) = _looked(tmp_path, known=known)["regions"]
+    assert (region["name"], region["nested"]) == ("model.net", ["made up"])
+
+
 def test_a_region_that_kills_the_compiler_is_cut_around(tmp_path: Path) -> None:
     from graphfix.model import Target
     from graphfix.prove.plan import Search, Wanted
@@ -163,6 +171,23 @@ def test_only_what_is_in_doubt_is_tried_again_until_the_whole_is(monkeypatch: py
     assert set(search.notes) <= set(told)
 
 
+def test_a_failure_that_nested_blocks_have_no_part_in_is_learnt() -> None:
+    from graphfix.model import Target
+    from graphfix.prove.plan import Search, Wanted
+    from graphfix.scan.dynamic import Options
+
+    search = Search(Target("t", "t"), {}, Wanted("default", 2, nested=True), Options(()), lambda step: None)
+    whole, part, other = ({"name": name, "nested": ["block"], "calls": 1} for name in ("a", "a.x", "b"))
+    assert search._blame("a", "hard\nwith details", [whole])
+    assert search.plain == {"a"}
+    assert search._blame("a", "hard\nwith other details", [whole])
+    assert search.avoid == {"a"}
+    assert search._blame("a.x", "hard", [part])
+    assert search.avoid == {"a", "a.x"}, "its block is not tried without nesting"
+    assert search._blame("b", "something else", [other])
+    assert search.plain == {"a", "b"}
+
+
 def test_a_function_that_is_no_method_can_be_a_region(tmp_path: Path) -> None:
     (tmp_path / "t.py").write_text(
         MODEL + "\n\nnet = Net().eval().requires_grad_(False)\n\n\ndef whole(x):\n    return net(x) + 1\n\n\n"
@@ -186,12 +211,12 @@ def test_inference_mode_stays_outside_of_the_region(tmp_path: Path) -> None:
     ]
 
 
-def _looked(folder: Path, avoid: list[str] | None = None) -> dict:
+def _looked(folder: Path, avoid: list[str] | None = None, known: dict | None = None) -> dict:
     """What the first step of a plan finds, in a worker of its own."""
     from graphfix.model import Target
     from graphfix.scan.dynamic import Options, make_job, observe
 
-    step = {"step": "look", "avoid": avoid or [], "modes": ["default"]}
+    step = {"step": "look", "avoid": avoid or [], "known": known or {}, "modes": ["default"]}
     options = Options((), device="cpu")
     job = make_job(Target(f"{folder / 't.py'}::flow", "flow"), options, plan=step)
     seen = observe([job], options, lambda text: None)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch._dynamo.utils import counters
+from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 from graphfix.printed import frames_in
 
@@ -23,7 +24,6 @@ _LOGGERS = tuple(f"torch._inductor.{module}.__cudagraphs" for module in ("cudagr
 _SKIPPED = re.compile(r"skipping cudagraphs due to (?P<reason>.*)", re.DOTALL)
 _LEFT_OUT = re.compile(r"\s+\S+: reason=(?P<reason>[^,]+)")
 _OWN = (*(f"{folder}/" for folder in (*torch.__path__, __file__.rpartition("/")[0])), "<", warnings.__file__)
-_GENERATED = "/torchinductor_"
 
 
 @contextlib.contextmanager
@@ -87,12 +87,13 @@ def watch_syncs(emit: Emit) -> Iterator[None]:
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         frames = [frame for frame in _stack() if not frame.f_code.co_filename.startswith(_OWN)]
-        user = next((frame for frame in frames if _GENERATED not in frame.f_code.co_filename), None)
+        user = next((frame for frame in frames if not frame.f_code.co_filename.startswith(generated)), None)
         if "synchronizing CUDA operation" in str(message) and user is not None:
             op = linecache.getline(frames[0].f_code.co_filename, frames[0].f_lineno).strip() or "?"
             inside = "" if frames[0] is user else " (in the compiled graph)"
             emit({"event": "sync", "path": user.f_code.co_filename, "line": user.f_lineno, "op": op + inside})
 
+    generated = cache_dir()
     mode = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("warn")
     try:

@@ -8,7 +8,7 @@ that Dynamo captures whole becomes a region; where it breaks, or would unroll a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -39,9 +39,19 @@ BLOCKS = 4
 """So many modules of one class in a region are a repeated block: compiled once with nested_compile_region."""
 
 
-def look(calls: Sequence[Call], device: str, avoid: Iterable[str], modes: Sequence[str], emit: Emit) -> None:
-    """Emit each `candidate` as it is judged, and in the end the `regions`, with their code for each mode."""
-    search = Look(calls, device, avoid, emit)
+def look(
+    calls: Sequence[Call],
+    device: str,
+    avoid: Iterable[str],
+    known: Mapping[str, dict[str, Any]],
+    modes: Sequence[str],
+    emit: Emit,
+) -> None:
+    """Emit each `candidate` as it is judged, and in the end the `regions`, with their code for each mode.
+
+    `known`: candidates of earlier looks by name, and what was `nested` in them; they are not captured again.
+    """
+    search = Look(calls, device, avoid, known, emit)
     found = [
         {
             "name": region.name,
@@ -49,7 +59,7 @@ def look(calls: Sequence[Call], device: str, avoid: Iterable[str], modes: Sequen
             "calls": sum(node.calls for node in region.nodes),
             "share": search.share(region.nodes),
             "code": {mode: region.code("" if mode == "default" else f'mode="{mode}"') for mode in modes},
-            "nested": nested if (nested := search.nested(region)) and search.nests(region, nested) else [],
+            "nested": search.nested(region),
         }
         for region in search.regions()
     ]
@@ -65,8 +75,15 @@ def _explained(call: Call) -> dict[str, str]:
 class Look:
     """One search for regions."""
 
-    def __init__(self, calls: Sequence[Call], device: str, avoid: Iterable[str], emit: Emit) -> None:
-        self._call, self._device, self._avoid, self._emit = calls[0], device, set(avoid), emit
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        device: str,
+        avoid: Iterable[str],
+        known: Mapping[str, dict[str, Any]],
+        emit: Emit,
+    ) -> None:
+        self._call, self._device, self._avoid, self._known, self._emit = calls[0], device, set(avoid), known, emit
         self.nodes, self.total = tree_of(self._call, device)
 
     def regions(self) -> list[Region]:
@@ -74,7 +91,14 @@ class Look:
         return self._choose_among(tops)
 
     def nested(self, region: Region) -> list[str]:
-        """The lines that have the repeated blocks of a region compiled once; none where nothing is repeated."""
+        """The lines that have the repeated blocks of a region compiled once; none where that is not possible."""
+        known: list[str] | None = self._known.get(region.name, {}).get("nested")
+        if known is not None:
+            return known
+        lines = self._repeated(region)
+        return lines if lines and self._nests(region, lines) else []
+
+    def _repeated(self, region: Region) -> list[str]:
         keys, whole = {node.key for node in region.nodes}, sum(node.seconds for node in region.nodes)
         blocks: dict[str, list[Node]] = {}
         for node in self.nodes.values():
@@ -91,7 +115,7 @@ class Look:
         name = max(repeated, key=lambda members: sum(node.seconds for node in members))[0].key[0]
         return [f"type({name}).forward = torch.compiler.nested_compile_region(type({name}).forward)"]
 
-    def nests(self, region: Region, lines: Sequence[str]) -> bool:
+    def _nests(self, region: Region, lines: Sequence[str]) -> bool:
         """Whether the region is still captured whole with its blocks marked: they must not break."""
         if region.name in self._avoid:
             return False
@@ -130,6 +154,8 @@ class Look:
         nothing = {"graphs": None, "breaks": None, "ops": None, "capture_seconds": None}
         if region.name in self._avoid:
             return "it fails in the compiler, so it is cut around", nothing
+        if (known := self._known.get(region.name)) is not None:
+            return known["reason"], {name: known[name] for name in nothing}
         if (loop := self._loop_in(region)) is not None:
             return f"its loop over {loop.key[0]} ({loop.calls} runs) would be unrolled", nothing
         self._emit({"event": "stage", "text": f"capturing {region.name}"})

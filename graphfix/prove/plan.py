@@ -46,6 +46,9 @@ class Search:
     avoid: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
     sound: set[str] = field(default_factory=set)
+    hard: set[str] = field(default_factory=set)
+    """Failures that compiling a block once has no part in."""
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
     modes: dict[str, str] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
@@ -96,14 +99,17 @@ class Search:
         def also(event: Event) -> None:
             if event["event"] == "candidate":
                 candidates.append(_candidate(event))
+                self.known[event["name"]] = dict(event)
             elif event["event"] == "stage":
                 stage[0] = str(event["text"])
 
         modes = sorted({self.wanted.mode, "default"})
-        step = {"step": "look", "avoid": sorted(self.avoid), "modes": modes}
+        step = {"step": "look", "avoid": sorted(self.avoid), "known": self.known, "modes": modes}
         seen = observe([self._job(step)], self.options, self.tell, also)
         if seen.error is None:
             self.looked = (seen, candidates)
+            for region in seen.facts["regions"]["regions"]:
+                self.known[region["name"]]["nested"] = region["nested"]
         elif stage[0].startswith(_CAPTURING) and seen.status in (Status.CRASH, Status.TIMEOUT):
             name = stage[0].removeprefix(_CAPTURING).removesuffix(" with its block compiled once")
             self._cut_around(name, seen.error)
@@ -180,8 +186,9 @@ class Search:
         if not guilty:
             return self._without_nesting(why, regions) or self._without_cudagraphs(why, regions)
         self.sound.update(each["name"] for each in regions if each["name"] != name)
-        if self._without_nesting(why, guilty):
+        if _first_line(why) not in self.hard and self._without_nesting(why, guilty):
             return True
+        self.hard.add(_first_line(why))
         self._cut_around(name, why)
         return True
 

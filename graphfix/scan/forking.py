@@ -116,10 +116,10 @@ def fork(job_file: str, dump_file: str, files: Sequence[int], package_home: str)
 
 @cache
 def _is_safe() -> bool:
-    """Whether torch may be imported before a fork: on Linux, in a build for the CPU."""
+    """Whether torch may be imported before a fork: on Linux, in a build for the CPU or for CUDA."""
     found = importlib.util.find_spec("torch") if sys.platform == "linux" else None
     if found is None or found.origin is None:
         return False
     version = Path(found.origin).with_name("version.py")
     text = version.read_text(encoding="utf-8") if version.exists() else ""
-    return "cuda: " in text and re.search(r"^(cuda|hip|xpu)\b.*= (?!None)", text, re.MULTILINE) is None
+    return "cuda: " in text and re.search(r"^(hip|xpu)\b.*= (?!None)", text, re.MULTILINE) is None
