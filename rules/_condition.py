@@ -121,10 +121,20 @@ def _arguments(text: str) -> tuple[list[str], str]:
 def _meant(module: Module, named: ast.AST) -> ast.AST:
     """What a break is about: of `m is not None and m.any()`, Dynamo names the first part (seen on 2.13)."""
     whole = next(module.parents(named), None)
-    if not isinstance(whole, ast.BoolOp) or not isinstance(named, ast.expr) or not is_plain(module, named):
+    if not isinstance(whole, ast.BoolOp) or not isinstance(named, ast.expr):
         return named
     behind = whole.values[whole.values.index(named) + 1 :]
-    return next((part for part in behind if not is_plain(module, part)), named)
+    if is_plain(module, named):
+        return next((part for part in behind if not is_plain(module, part)), named)
+    if _is_known_tensor(module, named):
+        return named
+    return next((part for part in behind if _is_known_tensor(module, part)), named)
+
+
+def _is_known_tensor(module: Module, node: ast.expr) -> bool:
+    while isinstance(node, ast.UnaryOp):
+        node = node.operand
+    return module.analysis.value(unread(node)[0]).kind is Kind.TENSOR
 
 
 def _names_of_tensors(module: Module, named: ast.AST) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from graphfix.rule import Rewrite, Site
 from graphfix.source.values import Kind
@@ -40,11 +40,19 @@ def _names(node: ast.AST) -> set[str]:
 
 def selected(site: Site, root: ast.AST, names: Collection[str] = ()) -> Rewrite | None:
     """One rewrite of all indices among others in `root` that may be whole numbers (with `names`: that name one)."""
-    subscripts = [node for node in ast.walk(root) if isinstance(node, ast.Subscript) and node is not root]
-    if isinstance(root, ast.Subscript):
-        subscripts.insert(0, root)
+    subscripts = [node for node in _run(root) if isinstance(node, ast.Subscript)]
     changes = [(node, *found) for node in subscripts if (found := _select(site, node, names)) is not None]
     return site.replace_each(changes) if changes else None
+
+
+def _run(root: ast.AST) -> Iterator[ast.AST]:
+    """The nodes in `root` but those of annotations."""
+    yield root
+    for name, value in ast.iter_fields(root):
+        if name not in ("annotation", "returns"):
+            for node in value if isinstance(value, list) else [value]:
+                if isinstance(node, ast.AST):
+                    yield from _run(node)
 
 
 def _select(site: Site, node: ast.Subscript, names: Collection[str]) -> tuple[str, dict[str, ast.AST]] | None:

@@ -1,14 +1,15 @@
-"""GF213: `for …: if tensor: break`."""
+"""GF213: `for …: if tensor: break`, `while count < limit and tensor`."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._arms import Reader, is_live_behind
-from ._condition import Build, branch_of, decide
+from ._condition import Build, branch_of, decide, negated
 from ._items import Item, Plain, Put, Unknown
 from ._merge import merged, statements
 
@@ -16,7 +17,8 @@ from ._merge import merged, statements
 class BreakOnTensor(Rule):
     """What it does:
         Lets compiled code run a bounded loop to its end, and keep what each name held when a tensor said `break` (or
-        leave out the rest of a round, for `continue`), by `torch.where`. Eager code keeps its loop, and stops early.
+        leave out the rest of a round, for `continue`), by `torch.where`. A loop that counts up to a limit is bounded
+        too, and a tensor in its condition says `break`. Eager code keeps its loop, and stops early.
 
     Why it breaks the graph:
         Whether to stop is known at run time only; Dynamo skips a frame that would break inside a loop (GB0170, or
@@ -47,21 +49,22 @@ class BreakOnTensor(Rule):
     repairs = frozenset({"GB0170", "GB0124", "GB0033"})
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        branch = branch_of(site, ast.If)
-        loop = next(site.module.parents(site.node if branch is None else branch), None)
-        while isinstance(loop, ast.If):
-            loop = next(site.module.parents(loop), None)
-        if not isinstance(branch, ast.If) or not isinstance(loop, ast.For) or loop.orelse:
-            return None
-        targets = [part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)]
-        inside = set(ast.walk(loop))
-        if not any(isinstance(part, ast.Break) for part in inside):  # GF216 needs no second loop
-            return None
-        if any(is_live_behind(site.module, loop, inside, name) for name in targets):
-            return None
         build = Build(site.module, site.node)
+        branch = branch_of(site, ast.If)
+        loop = branch_of(site, ast.While)
+        if not isinstance(loop, ast.While):
+            loop = next(site.module.parents(site.node if branch is None else branch), None)
+            while isinstance(loop, ast.If):
+                loop = next(site.module.parents(loop), None)
+            if not isinstance(branch, ast.If) or not any(isinstance(part, ast.Break) for part in _inside(loop)):
+                return None  # GF216 needs no second loop
+        if not isinstance(loop, ast.For | ast.While) or loop.orelse:
+            return None
+        counts = _counts(build, loop)
+        if not counts or any(is_live_behind(site.module, loop, _inside(loop), name) for name in counts):
+            return None
         try:
-            text = _Loop(build, loop).text()
+            text = _Loop(build, loop, counts).text()
         except Unknown:
             return None
         return None if text is None else build.put(site, loop, text)
@@ -203,6 +206,119 @@ class BreakOnTensor(Rule):
             """,
             calls=("f(torch.arange(3.0))", "f(torch.zeros(4))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                class Greedy(torch.nn.Module):
+                    def __init__(self, max_len=4):
+                        super().__init__()
+                        self.max_len = max_len
+
+                    def forward(self, state: torch.Tensor):
+                        tokens = torch.zeros(len(state), self.max_len)
+                        finished = torch.zeros(len(state), dtype=torch.bool)
+                        t = 0
+                        while t < self.max_len and not finished.all():
+                            best, state = state.amax(1), state * 0.5
+                            tokens[:, t] = best  # one more
+                            finished = finished | (best < 0.3)
+                            t += 1
+                        return tokens
+
+                f = Greedy()
+            """,
+            after="""
+                import torch
+
+                class Greedy(torch.nn.Module):
+                    def __init__(self, max_len=4):
+                        super().__init__()
+                        self.max_len = max_len
+
+                    def forward(self, state: torch.Tensor):
+                        tokens = torch.zeros(len(state), self.max_len)
+                        finished = torch.zeros(len(state), dtype=torch.bool)
+                        t = 0
+                        if torch.compiler.is_compiling():
+                            stopped = torch.zeros((), dtype=torch.bool, device=finished.device)
+                            while t < self.max_len:
+                                stopped = stopped | finished.all()
+                                best, state = state.amax(1), state * 0.5
+                                tokens[:, t] = torch.where(stopped, tokens[:, t], best)
+                                finished = torch.where(stopped, finished, finished | (best < 0.3))
+                                t += 1
+                        else:
+                            while t < self.max_len and not finished.all():
+                                best, state = state.amax(1), state * 0.5
+                                tokens[:, t] = best  # one more
+                                finished = finished | (best < 0.3)
+                                t += 1
+                        return tokens
+
+                f = Greedy()
+            """,
+            calls=("f(torch.ones(3, 2))", "f(torch.ones(2, 3) * 0.1)"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, most: int = 5):
+                    turn = 0
+                    while turn < most:
+                        x = x / 2
+                        turn += 1
+                        if x.norm() < 0.1:
+                            break
+                    return x
+            """,
+            after="""
+                import torch
+
+                def f(x, most: int = 5):
+                    turn = 0
+                    if torch.compiler.is_compiling():
+                        stopped = torch.zeros((), dtype=torch.bool, device=x.device)
+                        while turn < most:
+                            x = torch.where(stopped, x, x / 2)
+                            turn += 1
+                            stopped = stopped | (x.norm() < 0.1)
+                    else:
+                        while turn < most:
+                            x = x / 2
+                            turn += 1
+                            if x.norm() < 0.1:
+                                break
+                    return x
+            """,
+            calls=("f(torch.ones(3))", "f(torch.ones(2) * 0.01)"),
+        ),
+        Leaves(
+            source="""
+                def f(x, most: int = 5):
+                    turn = 0
+                    while turn < most:
+                        x = x / 2
+                        turn += 1
+                        if x.norm() < 0.1:
+                            break
+                    return x * turn
+            """,
+            calls=("f(torch.ones(3))",),
+        ),
+        Leaves(
+            source="""
+                def f(x, room: int):
+                    while room > 1:
+                        x = x / 2
+                        room = room // 2 if x.dim() else room - 1
+                        if x.norm() < 0.1:
+                            break
+                    return x
+            """,
+            calls=("f(torch.ones(3), 9)",),
+        ),
         Leaves(
             source="""
                 def f(x, rows: list):
@@ -229,11 +345,44 @@ class BreakOnTensor(Rule):
     )
 
 
-class _Loop:
-    """A loop whose rounds all run."""
+def _inside(loop: ast.AST | None) -> set[ast.AST]:
+    return set(ast.walk(loop)) if loop is not None else set()
 
-    def __init__(self, build: Build, loop: ast.For) -> None:
-        self._build, self._loop = build, loop
+
+def _counts(build: Build, loop: ast.For | ast.While) -> set[str]:
+    """The names that tell one round of a bounded loop from another; none where the loop is not bounded for certain."""
+    if isinstance(loop, ast.For):
+        return {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
+    decision = negated(build, loop.test)
+    asked = {part.id for test in (decision.plain if decision else (loop.test,)) for part in _names(test)}
+    steps = {node.target.id for node in loop.body if _is_step(node)}
+    changed = [part.id for part in _names(loop) if isinstance(part.ctx, ast.Store) and part.id in asked]
+    return set(changed) if len(changed) == len(set(changed)) and set(changed) <= steps else set()
+
+
+def _names(node: ast.AST) -> list[ast.Name]:
+    return [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+
+
+def _is_step(node: ast.stmt) -> TypeGuard[_Step]:
+    """`count += 1` and its like."""
+    return (
+        isinstance(node, ast.AugAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(node.op, ast.Add | ast.Sub)
+        and isinstance(node.value, ast.Constant)
+    )
+
+
+class _Step(ast.AugAssign):
+    target: ast.Name
+
+
+class _Loop:
+    """A loop whose rounds all run. `counts` are the names that go on after the break."""
+
+    def __init__(self, build: Build, loop: ast.For | ast.While, counts: set[str]) -> None:
+        self._build, self._loop, self._counts = build, loop, counts
         self._reader = Reader(build, loop, compiled=True)
         self._stopped = build.fresh("stopped")
         self._idle = self._stopped
@@ -243,19 +392,29 @@ class _Loop:
     def text(self) -> str | None:
         """The template, None where nothing in the loop stops it."""
         build, loop = self._build, self._loop
-        items = self._items(loop.body)
+        decision = negated(build, loop.test) if isinstance(loop, ast.While) else None
+        before = [Plain(f"{self._stopped} = {self._stopped} | {decision.tensor}")] if decision else []
+        items = [*before, *self._items(loop.body)]
         if not self._set:
             return None
         body = "".join(f"        {line}\n" for line in statements(build, items).splitlines())
-        start = f"    {self._stopped} = {{torch}}.zeros((), dtype={{torch}}.bool, device={self._set[0]}.device)\n"
-        again = f"    for {build.slot(loop.target)} in {build.slot(loop.iter)}:\n{body}"
+        named = (old for old in self._set if isinstance(build.parts.get(old.strip("{}")), ast.Name))
+        device = f"{next(named, self._set[0])}.device"
+        start = f"    {self._stopped} = {{torch}}.zeros((), dtype={{torch}}.bool, device={device})\n"
+        if isinstance(loop, ast.For):
+            head = f"for {build.slot(loop.target)} in {build.slot(loop.iter)}"
+        else:
+            head = f"while {decision.python(build) if decision else build.slot(loop.test)}"
+        again = f"    {head}:\n{body}"
         return f"if {{torch}}.compiler.is_compiling():\n{start}{again}else:\n    {build.slot([loop])}\n"
 
     def _items(self, body: Sequence[ast.stmt]) -> list[Item]:
         found: list[Item] = []
         for node in body:
             jump = node.body[-1] if isinstance(node, ast.If) else None
-            if isinstance(node, ast.If) and isinstance(jump, ast.Break | ast.Continue) and not node.orelse:
+            if isinstance(self._loop, ast.While) and _is_step(node) and node.target.id in self._counts:
+                found.append(Plain(self._build.slot([node])))
+            elif isinstance(node, ast.If) and isinstance(jump, ast.Break | ast.Continue) and not node.orelse:
                 found += self._jump(node, isinstance(jump, ast.Break))
             else:
                 found += self._kept(self._reader.items([node], self._loop.body))

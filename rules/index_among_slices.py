@@ -90,7 +90,11 @@ class IndexAmongSlices(Rule):
         ),
         Rewrites(
             before="""
-                def put(x, i):
+                from typing import Dict
+
+                Named = object
+
+                def put(x, i) -> Dict[str, Named]:
                     x = x.clone()
                     j = i + 1
                     x[i, j] = 1.0
@@ -98,7 +102,11 @@ class IndexAmongSlices(Rule):
                     return x
             """,
             after="""
-                def put(x, i):
+                from typing import Dict
+
+                Named = object
+
+                def put(x, i) -> Dict[str, Named]:
                     x = x.clone()
                     j = i + 1
                     x.select(1, j).select(0, i)[...] = 1.0

@@ -96,6 +96,7 @@ class ItemAsIndex(Rule):
                     x = x.clone()
                     x[at.item()] = 0.0
                     x[:, at.item()] = 1.0  # the column, too
+                    x[0, at.item()] = x[1, 1]
                     return x
             """,
             after="""
@@ -103,6 +104,7 @@ class ItemAsIndex(Rule):
                     x = x.clone()
                     x[at.reshape(1)] = 0.0
                     x[:, at.reshape(1)] = 1.0  # the column, too
+                    x[0, at.reshape(1)] = x[1, 1]
                     return x
             """,
             calls=("f(torch.arange(12.0).reshape(4, 3), torch.tensor(2))", "f(torch.ones(3, 3), torch.tensor([-1]))"),
@@ -155,7 +157,7 @@ def _looked_up(site: Site, place: ast.Subscript, index: ast.expr) -> Rewrite | N
         text = numbers.reshaped(index, 1)
     if not isinstance(place.ctx, ast.Load):
         value = getattr(parent(site.module, place), "value", None)
-        plain = place.slice is index or parts[0] is index or isinstance(value, ast.Constant)
+        plain = parts[0] is index or _dim(parts, index) == 0 or isinstance(value, ast.Constant)
         return guarded(site, numbers, site.replace(index, text, **numbers.parts)) if plain and value else None
     dim = _dim(parts, index)
     if dim is None:

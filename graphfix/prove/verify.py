@@ -117,7 +117,12 @@ def verdict(
     differs = (eager and eager["difference"]) or (compiled and compiled["difference"])
     sites = after.sites(sources, options.rules)
     known = before.sites(Sources(), options.rules)
-    new = [s for s in sites if _is_patched(s, sources) and not any(fewer_callers(was, s, sources) for was in known)]
+    kept = set(map(key, known))
+    new = [
+        s
+        for s in sites
+        if _is_patched(s, sources) and key(s) not in kept and not any(fewer_callers(was, s, sources) for was in known)
+    ]
     error = before.error or after.error or (differs and str(differs)) or None
     if error is None and after.graphs == 0 and not (step and before.graphs == 0 and sites):
         error = "no graph was captured, so nothing is compiled"
@@ -223,7 +228,12 @@ def objection(
     if trial.error is not None:
         return trial.error
     line = _line_now(site, sources)
-    same = [other for other in after if key(other) == key(site) and other.location.line == line]
+    same = [
+        other
+        for other in after
+        if key(other) == key(site)
+        and (_is_patched(other, sources) if line is None else other.location.line == line)
+    ]
     if any(not fewer_callers(site, other, sources) for other in same):
         return "the break is still there"
     if trial.new_breaks:
