@@ -58,7 +58,7 @@ _PURE_METHODS = frozenset(
     upper lower strip split replace items keys values get eq ne lt le gt ge logical_not logical_and logical_or
     flatten view reshape squeeze unsqueeze amax amin median cumsum diff clone contiguous startswith endswith
     is_floating_point sigmoid tanh relu softmax log_softmax exp expm1 log1p log2 log10 sqrt rsqrt square pow neg sign
-    ceil floor trunc sin cos erf clamp clamp_min clamp_max
+    ceil floor trunc sin cos erf clamp clamp_min clamp_max strftime isoformat timestamp total_seconds
     """.split()
 )
 _IMPURE_TORCH = ("rand", "normal", "bernoulli", "multinomial", "manual_seed", "set_", "seed", "save", "load", "empty")

@@ -48,25 +48,20 @@ class ExpertLoop(Rule):
     repairs = frozenset({"GB0036", "GB0170", "GB0033", "GB0124", "GB0219"})
     dual = True
 
-    def rewrite(self, site: Site) -> Rewrite | None:
-        if not site.dual:
-            return None
-        loop = site.enclosing(ast.For) or _loop_over(site)
+    def rewrites(self, site: Site) -> Iterator[Rewrite | None]:
+        loop = (site.enclosing(ast.For) or _loop_over(site)) if site.dual else None
         if loop is None or loop.orelse:
-            return None
+            return
         hits = _hits(site.module, loop)
-        try:
-            lines = _Loop(site.module, loop, hits).lines()
-        except _OtherPattern:
-            return None
-        text = "\n".join(lines)
-        if "{" in text.replace("{torch}", "").replace("{" + LITERAL, ""):
-            return None
-        changed = site.replace(loop, text)
-        if hits is None or hits.assigned is None:
-            return changed
-        template = f"{hits.all} if {{torch}}.compiler.is_compiling() else {{hits}}"
-        return site.together(replace(site, dual=False).replace(hits.assigned, template, hits=hits.assigned), changed)
+        texts: list[str] = []
+        for deep in (False, True):
+            try:
+                text = "\n".join(_Loop(site.module, loop, hits, deep).lines())
+            except _OtherPattern:
+                return
+            if text not in texts and "{" not in text.replace("{torch}", "").replace("{" + LITERAL, ""):
+                texts.append(text)
+                yield _rewritten(site, loop, hits, text)
 
     cases = (
         Rewrites(
@@ -297,6 +292,45 @@ class ExpertLoop(Rule):
                 "f(torch.rand(2, 3), torch.tensor([[2], [3]]))",
             ),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def pooled(levels, boxes, maps):
+                    out = torch.zeros(len(boxes), 2, 2)
+                    for level, scale in enumerate(maps):
+                        at = torch.where(levels == level)[0]
+                        if at.numel() == 0:
+                            continue
+                        some = boxes[at] * scale
+                        out[at] = some[:, :, None] * some[:, None, :]
+                    return out
+            """,
+            after="""
+                import torch
+
+                def pooled(levels, boxes, maps):
+                    out = torch.zeros(len(boxes), 2, 2)
+                    if torch.compiler.is_compiling():
+                        for level, scale in enumerate(maps):
+                            chosen = (levels == level).bool()
+                            rows = chosen[(..., *(None,) * (out.dim() - 1))]
+                            some = boxes * scale
+                            out.copy_(torch.where(rows, some[:, :, None] * some[:, None, :], out))
+                    else:
+                        for level, scale in enumerate(maps):
+                            at = torch.where(levels == level)[0]
+                            if at.numel() == 0:
+                                continue
+                            some = boxes[at] * scale
+                            out[at] = some[:, :, None] * some[:, None, :]
+                    return out
+            """,
+            calls=(
+                "pooled(torch.tensor([0, 1, 0]), torch.ones(3, 2), [0.5, 2.0])",
+                "pooled(torch.zeros(4), torch.ones(4, 2), [0.5, 2.0])",
+            ),
+        ),
         Leaves(
             source="""
                 import torch
@@ -393,13 +427,22 @@ def _keeps_rows(call: ast.Call) -> bool:
     return 0 not in dims and len(set(dims)) <= 2 and all(isinstance(dim, int) for dim in dims)
 
 
+def _rewritten(site: Site, loop: ast.For, hits: _Hits | None, text: str) -> Rewrite | None:
+    changed = site.replace(loop, text)
+    if hits is None or hits.assigned is None:
+        return changed
+    template = f"{hits.all} if {{torch}}.compiler.is_compiling() else {{hits}}"
+    return site.together(replace(site, dual=False).replace(hits.assigned, template, hits=hits.assigned), changed)
+
+
 @dataclass
 class _Loop:
-    """The loop as compiled code runs it, made line by line."""
+    """The loop as compiled code runs it, made line by line. `deep`: rows of any number of dimensions are written."""
 
     module: Module
     loop: ast.For
     hits: _Hits | None
+    deep: bool = False
     token: str = ""
     place: str = ""
     wrote: bool = field(default=False)
@@ -449,7 +492,14 @@ class _Loop:
         self.place = next((name for name in names if name != self.token), "")
         text = self._text(mask) if isinstance(mask, ast.Subscript | ast.Name | ast.Call) else f"({self._text(mask)})"
         yield f"chosen = {text}{'.T' if len(names) == 2 and names[1] == self.token else ''}.bool()"
-        yield "rows = chosen.any(1, keepdim=True)" if len(names) == 2 else "rows = chosen[:, None]"
+        stores = [node for node in ast.walk(self.loop) if isinstance(node, ast.Subscript) and _is_stored(node)]
+        to = next((node.value for node in stores if self._rows_of(node)), None)
+        if len(names) == 2:
+            yield "rows = chosen.any(1, keepdim=True)"
+        elif to is not None and (self.deep or _dimensions(self.module, to) not in (2, None)):
+            yield f"rows = chosen[(..., *(None,) * ({ast.unparse(to)}.dim() - 1))]"
+        else:
+            yield "rows = chosen[:, None]"
 
     def _picks_rows(self, name: str) -> bool:
         """Whether a name alone selects rows somewhere in the loop."""
@@ -560,6 +610,25 @@ def _bare(target: ast.expr) -> str:
     """The text of what is assigned to, without the parentheses that a tuple needs elsewhere."""
     text = ast.unparse(target)
     return text[1:-1] if isinstance(target, ast.Tuple) and text.startswith("(") and len(target.elts) > 1 else text
+
+
+def _is_stored(node: ast.Subscript) -> bool:
+    return isinstance(node.ctx, ast.Store)
+
+
+def _dimensions(module: Module, node: ast.expr) -> int | None:
+    """How many dimensions a tensor is made with; None where that is not written down."""
+    made = only_value(module, node) if isinstance(node, ast.Name) else None
+    called = made.func if isinstance(made, ast.Call) else None
+    if not isinstance(called, ast.Attribute) or called.attr not in _MAKERS or not isinstance(made, ast.Call):
+        return None
+    shape = made.args[0] if made.args else None
+    if isinstance(shape, ast.Tuple | ast.List):
+        return None if any(isinstance(one, ast.Starred) for one in shape.elts) else len(shape.elts)
+    return len(made.args) if len(made.args) > 1 and called.attr not in ("full", "new_full") else None
+
+
+_MAKERS = frozenset({"zeros", "ones", "empty", "full", "new_zeros", "new_ones", "new_empty", "new_full"})
 
 
 def _first(at: ast.expr) -> ast.expr:

@@ -20,6 +20,8 @@ _WRITERS = frozenset(
     """.split()
 )
 _METHODS = frozenset("write writelines write_text write_bytes mkdir touch tofile flush".split())
+_TABLES = frozenset({"csv.writer", "csv.DictWriter"})
+_ROWS = frozenset({"writerow", "writerows", "writeheader"})
 _BOARD = frozenset(
     "add_scalar add_scalars add_histogram add_image add_images add_audio add_figure add_text add_graph".split()
 )
@@ -142,6 +144,30 @@ class FileWrite(Rule):
             """,
             calls=("f(torch.ones(3))", "f(torch.ones(4))"),
         ),
+        Rewrites(
+            before="""
+                import csv
+
+                def f(x):
+                    y = x.sin()
+                    with open("/dev/null", "a", newline="") as file:
+                        csv.writer(file).writerow(["mean", f"{y.mean().item():.3f}"])
+                    return y + 1
+            """,
+            after="""
+                import csv
+
+                import torch
+
+                def f(x):
+                    y = x.sin()
+                    if not torch.compiler.is_compiling():
+                        with open("/dev/null", "a", newline="") as file:
+                            csv.writer(file).writerow(["mean", f"{y.mean().item():.3f}"])
+                    return y + 1
+            """,
+            calls=("f(torch.ones(3))", "f(torch.ones(4))"),
+        ),
         Leaves(
             source="""
                 def f(x):
@@ -179,6 +205,8 @@ def _writes(module: Module, node: ast.stmt, files: frozenset[str] = frozenset())
         return False
     owner = call.func.value
     is_file = isinstance(owner, ast.Name) and owner.id in files
+    if call.func.attr in _ROWS and isinstance(owner, ast.Call) and meaning(module, owner.func) in _TABLES:
+        return any(isinstance(value, ast.Name) and value.id in files for value in owner.args)
     is_path = (is_harmless(module, owner) or _opens(module, owner)) and call.func.attr in _METHODS - {"write", "flush"}
     return (is_file and call.func.attr in _METHODS) or is_path or call.func.attr in _BOARD
 

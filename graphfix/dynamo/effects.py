@@ -19,7 +19,8 @@ from graphfix.dynamo.compare import Leaf, compare, snapshot
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?")
 _ITERATES = (list.__iter__, tuple.__iter__, dict.__iter__, OrderedDict.__iter__)
 _GIVES = (dict.values, OrderedDict.values)
-_NOT_USERS = sys.stdlib_module_names | {"torch", "numpy", "graphfix", "rules"}
+NOT_USERS = sys.stdlib_module_names | {"torch", "numpy", "graphfix", "rules"}
+"""Packages of which no object is the user's own."""
 
 
 @contextlib.contextmanager
@@ -74,6 +75,11 @@ def _change(before: Any, after: Any) -> Any:
     return tuple(_change(None, one) for one in after) if isinstance(after, tuple) else after
 
 
+def without_floats(seen: Any) -> Any:
+    """A snapshot, its floats without their values (they may be times)."""
+    return _change(None, seen)
+
+
 def _without_float(leaf: Leaf) -> Leaf:
     return Leaf("float", None) if leaf.type == "float" else leaf
 
@@ -114,7 +120,7 @@ def _packages(function: Any) -> Iterator[str]:
     module = sys.modules.get(getattr(plain, "__module__", None) or type(function).__module__)
     for value in [module, *vars(module).values()] if module else []:
         name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-        if isinstance(name, str) and (package := name.partition(".")[0]) not in _NOT_USERS:
+        if isinstance(name, str) and (package := name.partition(".")[0]) not in NOT_USERS:
             yield package
 
 

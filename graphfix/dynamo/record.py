@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from graphfix.dynamo.capture import copy_arguments
 from graphfix.dynamo.compare import digest, snapshot
-from graphfix.dynamo.effects import changed, is_plain, watch_effects
+from graphfix.dynamo.effects import NOT_USERS, changed, is_plain, watch_effects, without_floats
 from graphfix.dynamo.load import SEED, seed_everything
 from graphfix.model import Call
 
@@ -149,16 +149,32 @@ def _filled(cell: Any) -> bool:
 
 
 def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
-    """The modules' buffers and plain attributes."""
+    """The modules' buffers and plain attributes, and those of objects that they keep (floats without their values, which
+    may be times)."""
     buffers: dict[str, torch.Tensor] = {}
     attributes: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for number, module in enumerate(modules):
         buffers |= {f"{number}.{name}": value for name, value in module.named_buffers()}
         for name, child in module.named_modules():
             values = {key: _as_python(value) for key, value in vars(child).items() if key not in _TORCH_OWN}
             own = {key: value for key, value in values.items() if is_plain(value)}
             attributes |= {f"{number}.{name}.{key}": value for key, value in own.items()}
-    return {"buffers": snapshot(buffers), "attributes": snapshot(attributes)}
+            for key, value in vars(child).items():
+                kept |= {f"{number}.{name}.{key}.{part}": one for part, one in _kept_in(value).items()}
+    return {
+        "buffers": snapshot(buffers),
+        "attributes": snapshot(attributes),
+        "kept": {name: without_floats(snapshot(value)) for name, value in kept.items()},
+    }
+
+
+def _kept_in(value: Any) -> dict[str, Any]:
+    """The plain attributes of an object of the user's own, such as a meter or a cache."""
+    package = type(value).__module__.partition(".")[0]
+    if isinstance(value, torch.nn.Module | torch.Tensor | type) or package in NOT_USERS:
+        return {}
+    return {name: one for name, one in getattr(value, "__dict__", {}).items() if is_plain(one)}
 
 
 def _around(function: Any) -> dict[str, Any]:
