@@ -95,6 +95,7 @@ def target_of(module: Module, node: ast.expr) -> ast.expr | None:
     return None
 
 
+_MOVES_ON: dict[str, type[ast.expr]] = {"index": ast.Subscript, "full": ast.Call}
 _TAKE_TENSORS = frozenset({"name", "return", "store", "in-place", "argument", "maker", "assert", "method", "message"})
 _NEED_NUMBERS = frozenset({"test", "index", "bound"})
 
@@ -109,12 +110,12 @@ def may_be_tensor(
     """Whether what takes the value of an expression of numbers can take a tensor.
 
     A name that gets it is followed to its uses. `reads` are numbers though the text does not say so. Where a list of
-    `tests` is given, a branch or an index may take it, too, and what is tested or indexed is added there: a graph
-    breaks at it.
+    `tests` is given, a branch, an index or `full` may take it, too, and what is tested, indexed or called is added
+    there: a graph breaks at it.
     """
     use = use_of(module, whole)
-    if use == "index" and tests is not None:
-        tests.append(next(one for one in module.parents(whole) if isinstance(one, ast.Subscript)))
+    if use in _MOVES_ON and tests is not None:
+        tests.append(next(one for one in module.parents(whole) if isinstance(one, _MOVES_ON[use])))
         return True
     if use == "test" and tests is not None:
         tests.append(whole)

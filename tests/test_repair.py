@@ -120,6 +120,38 @@ def test_a_break_is_not_spread_over_more_places(tmp_path: Path) -> None:
     assert repair.kept == []
 
 
+HANDED_ON = """import math
+
+
+class Table:
+    def __init__(self):
+        self.values = torch.linspace(1, 2, 50)
+
+    def at(self, t):
+        return self.values[t].item()
+
+    def step(self, x, t):
+        a, b = self.at(t), self.at(t + 1)
+        y = x * math.sqrt(a) + math.log(b)
+        return y * math.sqrt(b)
+
+
+f = Table().step
+"""
+
+
+def test_a_break_that_spreads_is_followed_to_where_it_goes(tmp_path: Path) -> None:
+    """The helper's number is used at three places, two of them in one line; each of them has a repair."""
+    offered = [rule for rule in all_rules() if rule.code in ("GF106", "GF111")]
+    repair, text = repaired(tmp_path, HANDED_ON, "graphfix.Call(f, torch.arange(3.0), 4)", *offered)
+    assert [kept.record.rule for kept in repair.kept] == ["GF106", "GF111", "GF111", "GF111"]
+    assert (text.count("torch.sqrt("), text.count("torch.log(")) == (2, 1)
+
+    offered = [rule for rule in all_rules() if rule.code == "GF106"]
+    repair, _ = repaired(tmp_path, HANDED_ON, "graphfix.Call(f, torch.arange(3.0), 4)", *offered)
+    assert repair.kept == [], "where one has none, nothing is kept"
+
+
 HALVES = """def f(x):
     while (x > 1).any():
         x = x / 2

@@ -239,7 +239,7 @@ class Repair:
         place = trial.site.location
         form = " in its dual form" if trial.fix and trial.fix.dual else ""
         self._progress(target.name, f"proving {trial.rule.code}{form} at {Path(place.path).name}:{place.line}")
-        after, against = self._run_step(target, original, state, trial)
+        after, against, moved = self._run_step(target, original, state, trial)
         if against is None:
             seen = self._witness(target, state, trial)
             against = seen.difference if seen else None
@@ -248,21 +248,31 @@ class Repair:
                     dual = self._prove(target, original, state, trial.as_dual())
                     if dual is not None:
                         return dual
-                return self._keep_onward(target, original, trial, seen, after)
+                return self._keep_onward(target, original, trial, seen, after, moved)
         elif better := self._prove_with_next(target, original, state, trial, after):
             return better
         self._drop(trial, FixStatus.REJECTED, against)
         return None
 
     def _keep_onward(
-        self, target: Target, original: Reference, trial: Trial, seen: Witness | None, after: Observation
+        self,
+        target: Target,
+        original: Reference,
+        trial: Trial,
+        seen: Witness | None,
+        after: Observation,
+        moved_to: Sequence[Location],
     ) -> Observation | None:
-        """Keep the fix, with fixes for the places to which it moves the break; None where one of those stays."""
+        """Keep the fix, with fixes for the places to which it moves the break; None where one of those stays.
+
+        `moved_to` are such places in the patched sources, besides those that the fix itself names.
+        """
         before, kept, findings = self.sources, len(self.kept), len(self.findings)
         state = self._keep(target, trial, seen, after)
         assert trial.fix is not None
         tried: set[tuple[object, ...]] = set()
-        while moved := self._at(trial.fix.onward, before, state):
+        patched = self.sources
+        while moved := self._at(trial.fix.onward, before, state) | self._at(moved_to, patched, state):
             trials = self._untried(target, state, tried)
             following = next((one for one in trials if one.site.location in moved), None)
             if following is None:
@@ -313,11 +323,12 @@ class Repair:
 
     def _run_step(
         self, target: Target, original: Reference, state: Observation, trial: Trial
-    ) -> tuple[Observation, str | None]:
-        """What the target shows with the fix, and what speaks against it."""
+    ) -> tuple[Observation, str | None, Sequence[Location]]:
+        """What the target shows with the fix, what speaks against it, and the places to which it moves the break."""
         sources = self._with(trial)
         step = STEP_BACKEND if self._policy.backend != "eager" else "eager"
         after = run_patched(target, sources, original, step, self._options, self._tell(target))
+        before, now = state.sites(self.sources, self._options.rules), after.sites(sources, self._options.rules)
         found = verdict(
             target,
             original.observation,
@@ -328,14 +339,26 @@ class Repair:
             draws_less=self._draw_less(trial.rule),
             step=True,
             moves=bool(trial.fix and trial.fix.onward),
+            known=before,
         )
-        before, now = state.sites(self.sources, self._options.rules), after.sites(sources, self._options.rules)
         against = objection(found, trial.site, before, now, sources)
+        moved: list[Placed] = []
         if state.graphs and len(now) > len(before) and not ((trial.fix and trial.fix.onward) or _hides(before)):
-            against = against or f"the break only moves on ({len(before)} → {len(now)} places)"
+            known = set(map(key, before))
+            moved = [site for site in now if key(site) not in known]
+            if not all(map(self._may_be_repaired, moved)):
+                against = against or f"the break only moves on ({len(before)} → {len(now)} places)"
         if trial.site.event["id"] == RECOMPILED and len(after.recompiles) >= len(state.recompiles):
             against = against or "functions are compiled again as often as before"
-        return after, against
+        return after, against, [site.location for site in moved]
+
+    def _may_be_repaired(self, site: Placed) -> bool:
+        """Whether there is a rewrite for a site, and one that may be made."""
+        return any(
+            trial.fix is not None and self._forbidden(trial.fix) is None
+            for rule, place in site.candidates(self._options.rules)
+            for trial in (Trial(site, rule, place), Trial(site, rule, place).as_dual())
+        )
 
     def _draw_less(self, *rules: Rule) -> bool:
         """Whether a kept fix, or one of these rules, leaves out random numbers, as an unsafe rule may."""

@@ -149,8 +149,10 @@ def _filled(cell: Any) -> bool:
 
 
 def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
-    """The modules' buffers and plain attributes, and those of objects that they keep (floats without their values, which
-    may be times)."""
+    """The modules' buffers and plain attributes, and those of objects that they keep.
+
+    Of the latter, floats count without their values, which may be times.
+    """
     buffers: dict[str, torch.Tensor] = {}
     attributes: dict[str, Any] = {}
     kept: dict[str, Any] = {}

@@ -106,8 +106,11 @@ def verdict(
     draws_less: bool = False,
     step: bool = False,
     moves: bool = False,
+    known: Sequence[Placed] = (),
 ) -> Verdict:
     """The four conditions, from the two runs. `new_breaks` are sites where `sources` differ from the files.
+
+    Those are left out that were there before: in the files, or among the sites that are `known`.
 
     `draws_less`: an unsafe fix that the user allowed draws no random numbers where compiled code did. `step`: further
     fixes may follow, so where breaks keep Dynamo from compiling anything, as before, that does not count yet, nor that
@@ -116,12 +119,12 @@ def verdict(
     eager, compiled = after.facts.get("eager"), after.facts.get("compiled")
     differs = (eager and eager["difference"]) or (compiled and compiled["difference"])
     sites = after.sites(sources, options.rules)
-    known = before.sites(Sources(), options.rules)
-    kept = set(map(key, known))
+    known = [*before.sites(Sources(), options.rules), *known]
+    keys = set(map(key, known))
     new = [
         s
         for s in sites
-        if _is_patched(s, sources) and key(s) not in kept and not any(fewer_callers(was, s, sources) for was in known)
+        if _is_patched(s, sources) and key(s) not in keys and not any(fewer_callers(was, s, sources) for was in known)
     ]
     error = before.error or after.error or (differs and str(differs)) or None
     if error is None and after.graphs == 0 and not (step and before.graphs == 0 and sites):
@@ -231,8 +234,7 @@ def objection(
     same = [
         other
         for other in after
-        if key(other) == key(site)
-        and (_is_patched(other, sources) if line is None else other.location.line == line)
+        if key(other) == key(site) and (_is_patched(other, sources) if line is None else other.location.line == line)
     ]
     if any(not fewer_callers(site, other, sources) for other in same):
         return "the break is still there"
