@@ -23,12 +23,14 @@ MATH = {
 """Functions of `math`, and those of torch that do the same."""
 TRANSPARENT = frozenset({"abs", "max", "min", "round", *CONVERSIONS})
 _HOST_MOVES = frozenset({"cpu", "numpy", "detach"})
+MOVES = frozenset({"tolist", *_HOST_MOVES})
+"""Methods that move a tensor to the host, or cut off its gradient before that."""
 
 
 def without_host_moves(node: ast.expr) -> ast.expr:
     """`t` of `t.tolist()`, `t.cpu().numpy()` and their like."""
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr not in {"tolist", *_HOST_MOVES}:
+        if node.func.attr not in MOVES:
             break
         node = node.func.value
     return node
