@@ -361,8 +361,11 @@ class _Loop:
             self.written = True
             self.lists += [owner.id] if owner.id not in self.lists else []
             return f"gathered = gathered + {self._masked(call.args[0])}"
-        if method in _ADDS and len(call.args) == 3 and [ast.unparse(one) for one in call.keywords] in (
-            ["reduce='sum'"] if method == "scatter_reduce_" else [],
+        if (
+            method in _ADDS
+            and len(call.args) == 3
+            and [ast.unparse(one) for one in call.keywords]
+            in (["reduce='sum'"] if method == "scatter_reduce_" else [],)
         ):
             self.written = True
             more = ", reduce='sum'" if call.keywords else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.values import Kind
@@ -36,6 +37,14 @@ class ItemAsIndex(Rule):
     safety = Safety.PROVEN
     repairs = frozenset({"GB0124", "GB0219", "GB0033"})
     dual = True
+
+    def rewrites(self, site: Site) -> Iterator[Rewrite | None]:
+        yield self.rewrite(site)
+        statement = site.enclosing(ast.stmt)
+        if statement is not None and site.break_ is not None and site.break_.id == "GB0219":  # names no expression
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Subscript) and node is not site.node and _only_unknown(site, node) is not None:
+                    yield self.rewrite(replace(site, node=node))
 
     def rewrite(self, site: Site) -> Rewrite | None:
         module, node = site.module, site.node
@@ -92,6 +101,17 @@ class ItemAsIndex(Rule):
         ),
         Rewrites(
             before="""
+                def f(table, i: int):
+                    return table[i] * 2
+            """,
+            after="""
+                def f(table, i: int):
+                    return table[i.reshape(1)].squeeze(0) * 2
+            """,
+            calls=("f(torch.arange(12.0).reshape(4, 3), torch.tensor(2))", "f(torch.ones(3, 3), torch.tensor(0))"),
+        ),
+        Rewrites(
+            before="""
                 def f(x, at):
                     x = x.clone()
                     x[at.item()] = 0.0
@@ -134,6 +154,8 @@ def _only_unknown(site: Site, place: ast.Subscript) -> ast.expr | None:
     known = (ast.Slice, ast.Constant, ast.List)
     parts = [one for one in _parts(place) if not isinstance(one, known)]
     unknown = [one for one in parts if site.module.analysis.value(one).kind is not Kind.PLAIN]
+    if not unknown and len(parts) == 1:  # its annotation is wrong, as the break shows
+        unknown = parts
     if len(unknown) != 1 or read_at(site.module, unknown[0], sure=False) is not None:
         return None
     call = unknown[0]

@@ -565,3 +565,25 @@ def test_a_helper_that_gives_other_numbers_is_rejected(tmp_path: Path) -> None:
     assert dropped.status is FixStatus.REJECTED
     assert "['output']" in dropped.reason
     assert ".item()" in text
+
+
+STEPPED = """class Scheduler:
+    def __init__(self):
+        self.table = torch.linspace(1, 2, 50)
+        self.turn = 0
+
+    def step(self, x, t: int):
+        scale = self.table[t] if t >= 0 else self.table[0]
+        self.turn += 1
+        return x * scale + self.turn
+
+"""
+
+
+def test_mutated_inputs_meet_an_object_as_it_was(tmp_path: Path) -> None:
+    """What an object counts is not what a fix changes; and an index that is said to be an int is a tensor."""
+    offered = [rule for rule in all_rules() if rule.code in ("GF107", "GF208")]
+    given = ("torch.ones(3), torch.tensor(4)", "torch.ones(2), torch.tensor(-1)")
+    calls = ", ".join(f"graphfix.Call(Scheduler().step, {one})" for one in given)
+    repair, _ = repaired(tmp_path, STEPPED, calls, *offered)
+    assert [kept.record.rule for kept in repair.kept] == ["GF107", "GF208"], repair.dropped

@@ -341,13 +341,15 @@ class Repair:
             moves=bool(trial.fix and trial.fix.onward),
             known=before,
         )
-        against = objection(found, trial.site, before, now, sources)
         moved: list[Placed] = []
-        if state.graphs and len(now) > len(before) and not ((trial.fix and trial.fix.onward) or _hides(before)):
+        more = state.graphs and len(now) > len(before) and not ((trial.fix and trial.fix.onward) or _hides(before))
+        if more or found.new_breaks:
             known = set(map(key, before))
             moved = [site for site in now if key(site) not in known]
-            if not all(map(self._may_be_repaired, moved)):
-                against = against or f"the break only moves on ({len(before)} → {len(now)} places)"
+        hopeful = all(map(self._may_be_repaired, moved))
+        against = objection(found, trial.site, before, now, sources, moves=hopeful)
+        if more and not hopeful:
+            against = against or f"the break only moves on ({len(before)} → {len(now)} places)"
         if trial.site.event["id"] == RECOMPILED and len(after.recompiles) >= len(state.recompiles):
             against = against or "functions are compiled again as often as before"
         return after, against, [site.location for site in moved]

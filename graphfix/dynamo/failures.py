@@ -12,6 +12,8 @@ import torch
 from graphfix.printed import frames_in
 
 _USER_CODE = re.compile(r"from user code:\n(?P<stack>(?:.*\n?)*)")
+_BEHIND = re.compile(r"\n(?:from user code|Original traceback|\s*Hint:)")
+"""Follows what the error says itself."""
 _OPERATION = re.compile(r"Original traceback:\n(?P<stack>(?:.*\n?)*)")
 """Heads the stack of the operation that a backend failed on, after Dynamo had traced all of the frame."""
 
@@ -26,7 +28,7 @@ def compiler_failure(error: BaseException) -> dict[str, Any] | None:
         "event": "break",
         "id": None,
         "type": f"{type(error).__name__} inside torch.compile",
-        "explanation": short(re.split(r"\n(?:from user code|Original traceback)", text)[0].strip()),
+        "explanation": _both_ends(_BEHIND.split(text)[0].strip()),
         "hints": ["Dynamo itself failed here; the call runs in eager only where torch.compile is left out."],
         "consequences": [],
         "hides_rest": True,
@@ -37,6 +39,11 @@ def compiler_failure(error: BaseException) -> dict[str, Any] | None:
 def short(text: str, most: int = 400) -> str:
     """The beginning of an error's text: what a compiler printed can be thousands of lines."""
     return text if len(text) <= most else text[:most].rstrip() + " …"
+
+
+def _both_ends(text: str, most: int = 600) -> str:
+    """The beginning and the end of an error's text: arguments stand between them, and the end says what is wrong."""
+    return text if len(text) <= most else f"{text[: most // 2].rstrip()} … {text[-most // 2 :].lstrip()}"
 
 
 def is_torch_broken() -> bool:

@@ -26,7 +26,7 @@ from graphfix.dynamo import capture, load
 from graphfix.dynamo.arcs import is_foreign, trace_arcs
 from graphfix.dynamo.compare import Leaf, compare, snapshot
 from graphfix.dynamo.mutate import copied, mutations
-from graphfix.dynamo.record import gradients_of, random_states, state_of
+from graphfix.dynamo.record import gradients_of, kept_in, random_states, state_of
 from graphfix.model import Call
 
 RECORDED = 2
@@ -304,12 +304,18 @@ def _function(case: Recorded, code: CodeType, more: Mapping[str, Any] = MappingP
 
 
 def _run(function: Callable[..., Any], arguments: Any, case: Recorded) -> dict[str, Any]:
-    """Call it on copies; modules among the arguments get their buffers back afterwards."""
+    """Call it on copies; modules and objects among the arguments get their state back afterwards."""
     args, kwargs = _copied(arguments)
     modules = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.nn.Module)]
+    objects = [value for value in (*args, *kwargs.values()) if kept_in(value)]
     load.seed_everything(load.SEED)
     output, raised, latent, gradients = None, None, None, dict[str, Any]()
-    with _restored(modules), torch.inference_mode(case.inference), torch.set_grad_enabled(case.grad):
+    with (
+        _restored(modules),
+        _restored_objects(objects),
+        torch.inference_mode(case.inference),
+        torch.set_grad_enabled(case.grad),
+    ):
         try:
             output = function(*args, **kwargs)
             if case.gradients and _is_finite(output):
@@ -318,7 +324,7 @@ def _run(function: Callable[..., Any], arguments: Any, case: Recorded) -> dict[s
             raised = f"{type(error).__name__}: {error}"
             latent = None if _is_raised_on_purpose(error.__traceback__) else raised.splitlines()[0]
         result = snapshot({"output": output, "raised": raised, "arguments": [args, kwargs], "gradients": gradients})
-        result |= {"state": state_of(modules)}
+        result |= {"state": state_of(modules), "objects": snapshot([kept_in(value) for value in objects])}
         drawn = random_states()
     return {"result": result, "drawn": drawn, "raised": raised, "latent": latent}
 
@@ -347,6 +353,18 @@ def _restored(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in values:
                 buffer.copy_(value)
+
+
+@contextlib.contextmanager
+def _restored_objects(objects: Sequence[Any]) -> Iterator[None]:
+    """Give objects their attributes back, and what plain ones among these held."""
+    kept = [(one, dict(vars(one)), _copied(kept_in(one))) for one in objects]
+    try:
+        yield
+    finally:
+        for one, attributes, values in kept:
+            vars(one).clear()
+            vars(one).update(attributes | values)
 
 
 def _is_raised_on_purpose(trace: TracebackType | None) -> bool:

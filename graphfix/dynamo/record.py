@@ -163,7 +163,7 @@ def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
             own = {key: value for key, value in values.items() if is_plain(value)}
             attributes |= {f"{number}.{name}.{key}": value for key, value in own.items()}
             for key, value in vars(child).items():
-                kept |= {f"{number}.{name}.{key}.{part}": one for part, one in _kept_in(value).items()}
+                kept |= {f"{number}.{name}.{key}.{part}": one for part, one in kept_in(value).items()}
     return {
         "buffers": snapshot(buffers),
         "attributes": snapshot(attributes),
@@ -171,8 +171,8 @@ def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
     }
 
 
-def _kept_in(value: Any) -> dict[str, Any]:
-    """The plain attributes of an object of the user's own, such as a meter or a cache."""
+def kept_in(value: Any) -> dict[str, Any]:
+    """The plain attributes of an object of the user's own, such as a meter or a scheduler; empty for others."""
     package = type(value).__module__.partition(".")[0]
     if isinstance(value, torch.nn.Module | torch.Tensor | type) or package in NOT_USERS:
         return {}

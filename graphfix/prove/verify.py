@@ -221,11 +221,16 @@ def _counts(seen: Observation, sources: Sources, options: Options) -> Counts:
 
 
 def objection(
-    trial: Verdict, site: Placed, before: Sequence[Placed], after: Sequence[Placed], sources: Sources
+    trial: Verdict,
+    site: Placed,
+    before: Sequence[Placed],
+    after: Sequence[Placed],
+    sources: Sources,
+    moves: bool = False,
 ) -> str | None:
     """Why a fix must not be kept, None where it may: its site is gone, and all the conditions hold.
 
-    `before` are the sites without the fix, `after` those in the patched `sources`.
+    `before` are the sites without the fix, `after` those in the patched `sources`. `moves`: new ones will be repaired.
     """
     known = set(map(key, before))
     if trial.error is not None:
@@ -238,7 +243,7 @@ def objection(
     ]
     if any(not fewer_callers(site, other, sources) for other in same):
         return "the break is still there"
-    if trial.new_breaks:
+    if trial.new_breaks and not moves:
         return f"the rewritten code breaks too: {trial.new_breaks[0]}"
     disabled = [other for other in after if other.event["id"] in _DISABLED and key(other) not in known]
     if disabled:
