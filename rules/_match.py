@@ -321,6 +321,12 @@ def follow_one_another(module: Module, statements: Sequence[ast.stmt]) -> bool:
     return block[at : at + len(statements)] == [*statements]
 
 
+def is_for_compiled(node: ast.AST) -> bool:
+    """`new if torch.compiler.is_compiling() else old`, as the dual form leaves it behind."""
+    asks = isinstance(node, ast.IfExp) and isinstance(node.test, ast.Call)
+    return asks and dotted(node.test.func).endswith("is_compiling")  # type: ignore[attr-defined]
+
+
 def is_atom(node: ast.expr) -> bool:
     """Whether an expression needs no parentheses before a dot or beside an operator."""
     return isinstance(node, ast.Constant | ast.Name | ast.Attribute | ast.Subscript | ast.Call)

@@ -108,7 +108,10 @@ class Numbers:
             made: ast.expr = ast.Call(_torch(MATH[function]), self._as_tensors(call.args, arguments), [])
             return _method(made, "long") if function in _WHOLE else made
         if name in CONVERSIONS:
-            return _method(self.tensor(call.args[0]), CONVERSIONS[name])
+            inner = self.tensor(call.args[0])
+            converted = isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and not inner.args
+            same = converted and inner.func.attr == CONVERSIONS[name]  # type: ignore[attr-defined]
+            return inner if same else _method(inner, CONVERSIONS[name])
         if name == "round":
             arguments = [self.tensor(call.args[0])]
             if len(call.args) == 1:

@@ -43,6 +43,8 @@ def use_of(module: Module, node: ast.expr) -> str:
         return "name"
     if isinstance(above, ast.Tuple) and isinstance(parent(module, above), ast.Subscript):
         return "index"
+    if isinstance(above, ast.Tuple) and isinstance(parent(module, above), ast.Return):
+        return "return"
     if isinstance(above, ast.If | ast.While | ast.IfExp | ast.BoolOp | ast.comprehension) or (
         isinstance(above, ast.UnaryOp) and isinstance(above.op, ast.Not)
     ):
@@ -104,14 +106,14 @@ def may_be_tensor(
     module: Module,
     whole: ast.expr,
     reads: tuple[ast.AST, ...] = (),
-    depth: int = 4,
     tests: list[ast.expr] | None = None,
+    followed: frozenset[str] = frozenset(),
 ) -> bool:
     """Whether what takes the value of an expression of numbers can take a tensor.
 
     A name that gets it is followed to its uses. `reads` are numbers though the text does not say so. Where a list of
     `tests` is given, a branch, an index or `full` may take it, too, and what is tested, indexed or called is added
-    there: a graph breaks at it.
+    there: a graph breaks at it. `followed` are names whose uses are being looked at already.
     """
     use = use_of(module, whole)
     if use in _MOVES_ON and tests is not None:
@@ -125,10 +127,12 @@ def may_be_tensor(
     if use != "name":
         return use in _TAKE_TENSORS
     target, function = target_of(module, whole), module.function_of(whole)
-    if not isinstance(target, ast.Name) or function is None or not depth:
+    if not isinstance(target, ast.Name) or function is None:
         return False
+    if target.id in followed:
+        return True
     names = [one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id == target.id]
     loads = [one for one in names if isinstance(one.ctx, ast.Load)]
     return bool(loads) and all(
-        may_be_tensor(module, number_around(module, one), (one,), depth - 1, tests) for one in loads
+        may_be_tensor(module, number_around(module, one), (one,), tests, followed | {target.id}) for one in loads
     )

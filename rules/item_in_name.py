@@ -8,9 +8,10 @@ from dataclasses import replace
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
+from ._match import dotted, is_for_compiled
 from ._numbers import Numbers, aliased, guarded
-from ._reads import is_number, number_around, parent, read_at
-from ._uses import may_be_tensor, use_of
+from ._reads import is_number, math_function, number_around, parent, read_at
+from ._uses import may_be_tensor, target_of, use_of
 
 
 class ItemInName(Rule):
@@ -64,6 +65,8 @@ class ItemInName(Rule):
                 templates[other] = numbers.template(other)
         places = [(old, text, numbers.parts) for old, text in templates.items()]
         found = guarded(site, numbers, site.replace_each(places))
+        if converted := _converted_behind(site, whole):
+            found = site.together(found, *converted)
         return found and replace(found, onward=tuple(map(module.location, tests)))
 
     cases = (
@@ -162,6 +165,40 @@ class ItemInName(Rule):
             """,
             calls=("f(torch.arange(5.0))", "f(torch.arange(9.0), part=0.1)"),
         ),
+        Rewrites(
+            before="""
+                import math
+
+                def scale_and_zero(x, steps: int = 255):
+                    low = x.min().item()
+                    low = min(low, 0.0)
+                    scale = (4.0 - low) / steps
+                    zero = int(round(-low / scale))
+                    return scale * math.sqrt(2.0), zero
+
+                def f(x):
+                    scale, zero = scale_and_zero(x)
+                    return (x / scale).round() + zero
+            """,
+            after="""
+                import math
+
+                import torch
+
+                def scale_and_zero(x, steps: int = 255):
+                    low = x.min().detach()
+                    low = min(low, 0.0)
+                    scale = (4.0 - low) / steps
+                    torch._assert_async(scale.detach().reshape(()) != 0, "graphfix: Python refuses this value")
+                    zero = torch.round(-low.detach().reshape(()) / scale.detach().reshape(())).long()
+                    return scale * math.sqrt(2.0), zero
+
+                def f(x):
+                    scale, zero = scale_and_zero(x)
+                    return (x / scale).round() + zero
+            """,
+            calls=("f(torch.arange(4.0))", "f(torch.tensor([[-7.0, 3.5]]))"),
+        ),
         Leaves(
             source="""
                 def f(x, n):
@@ -188,6 +225,36 @@ class ItemInName(Rule):
             calls=("f(torch.ones(3), torch.tensor(2))", "f(torch.ones(3), torch.tensor([7]))"),
         ),
     )
+
+
+def _loads_behind(module: Module, whole: ast.expr) -> list[ast.Name]:
+    """Where names are read that get the expression's value, or what is computed from it."""
+    loads: list[ast.Name] = []
+    names, open_wholes = set[str](), [whole]
+    while open_wholes:
+        target, function = target_of(module, open_wholes.pop()), module.function_of(whole)
+        if isinstance(target, ast.Name) and function is not None and target.id not in names:
+            names.add(target.id)
+            found = [one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id == target.id]
+            loads += [one for one in found if isinstance(one.ctx, ast.Load)]
+            open_wholes += [number_around(module, one) for one in found if isinstance(one.ctx, ast.Load)]
+    return loads
+
+
+def _converted_behind(site: Site, whole: ast.expr) -> list[Rewrite | None]:
+    """Rewrites of the expressions behind that hand the value to Python's `round` or to `math`: they take no tensor."""
+    loads = _loads_behind(site.module, whole)
+    found = []
+    for one in dict.fromkeys(number_around(site.module, load) for load in loads):
+        if is_for_compiled(one):
+            continue
+        calls = (call for call in ast.walk(one) if isinstance(call, ast.Call))
+        taken = (call for call in calls if math_function(site.module, call) or dotted(call.func) == "round")
+        if one is not whole and any(load in ast.walk(call) for call in taken for load in loads):
+            there, numbers = replace(site, node=one), Numbers(site.module, tuple(loads))
+            template = numbers.template(one)
+            found.append(guarded(there, numbers, there.replace(one, template, **numbers.parts)))
+    return found
 
 
 def _returned_with(module: Module, node: ast.expr) -> list[ast.expr]:
