@@ -57,6 +57,8 @@ class MaskedReduction(Rule):
         shaped = ast.unparse(mask) if selected else mask_text(site.module, tensor, mask)
         alike, of = has_shape_of(site.module, mask, tensor), ast.unparse(tensor)
         count = f"{shaped if is_atom(mask) else f'({shaped})'}.sum()" if alike else f"{shaped}.expand_as({of}).sum()"
+        if (over_rows := _over_rows(site, tensor, mask)) is not None:
+            return over_rows
         if (loss := _loss(site, mask, count)) is not None:
             return loss
         inner, whole, kind = _reduced(site.module, site.node)
@@ -183,6 +185,26 @@ class MaskedReduction(Rule):
                 "f(torch.zeros(2, 2), torch.tensor([1, 0]))",
             ),
         ),
+        Rewrites(
+            before="""
+                def f(x, m):
+                    e = x * 2
+                    mean = e[m].mean(dim=0)  # of each
+                    return mean + e[m].sum(0)
+            """,
+            after="""
+                import torch
+
+                def f(x, m):
+                    e = x * 2
+                    mean = torch.where(m[(...,) + (None,) * (e.dim() - m.dim())], e, 0).flatten(0, m.dim() - 1).sum(0) / m.sum()  # of each
+                    return mean + torch.where(m[(...,) + (None,) * (e.dim() - m.dim())], e, 0).flatten(0, m.dim() - 1).sum(0)
+            """,  # noqa: E501
+            calls=(
+                "f(torch.arange(12.0).reshape(2, 3, 2), torch.tensor([[True, False, True], [True, True, False]]))",
+                "f(torch.ones(4, 3), torch.tensor([True, False, False, True]))",
+            ),
+        ),
         Leaves(
             source="""
                 def f(x, index):
@@ -227,6 +249,21 @@ def _reduced(module: Module, node: ast.expr) -> tuple[ast.expr, ast.expr | None,
             break
         inner = parent
     return inner, None, ""
+
+
+def _over_rows(site: Site, tensor: ast.expr, mask: ast.expr) -> Rewrite | None:
+    """`x[rows].mean(dim=0)`: the sum of what the mask selects, for each place in a row, and its mean."""
+    method = next(site.module.parents(site.node), None)
+    call = next(site.module.parents(method), None) if isinstance(method, ast.Attribute) else None
+    if not isinstance(method, ast.Attribute) or method.attr not in ("sum", "mean") or not isinstance(call, ast.Call):
+        return None
+    given = [*call.args, *(word.value for word in call.keywords if word.arg == "dim")]
+    if len(given) != 1 or len(call.keywords) + len(call.args) != 1 or ast.unparse(given[0]) != "0":
+        return None
+    shaped, of = mask_text(site.module, tensor, mask), ast.unparse(tensor)
+    whole = ast.unparse(mask) if is_atom(mask) else f"({ast.unparse(mask)})"
+    total = f"{{torch}}.where({shaped}, {of}, 0).flatten(0, {whole}.dim() - 1).sum(0)"
+    return site.replace(call, f"{total} / {whole}.sum()" if method.attr == "mean" else total)
 
 
 def _loss(site: Site, mask: ast.expr, count: str) -> Rewrite | None:
