@@ -133,7 +133,7 @@ class EqualAsBool(Rule):
         Leaves(
             source="""
                 def f(x, tokens):
-                    return x * 2, 3 in tokens
+                    return [x * 2, 3 in tokens]
             """,
             calls=("f(torch.arange(4.0), torch.tensor([1, 3]))",),
         ),

@@ -172,7 +172,7 @@ class ItemInName(Rule):
                 def scale_and_zero(x, steps: int = 255):
                     low = x.min().item()
                     low = min(low, 0.0)
-                    scale = (4.0 - low) / steps
+                    scale = -low / steps
                     zero = int(round(-low / scale))
                     return scale * math.sqrt(2.0), zero
 
@@ -188,7 +188,7 @@ class ItemInName(Rule):
                 def scale_and_zero(x, steps: int = 255):
                     low = x.min().detach()
                     low = min(low, 0.0)
-                    scale = (4.0 - low) / steps
+                    scale = -low / steps
                     torch._assert_async(scale.detach().reshape(()) != 0, "graphfix: Python refuses this value")
                     zero = torch.round(-low.detach().reshape(()) / scale.detach().reshape(())).long()
                     return scale * math.sqrt(2.0), zero
@@ -197,7 +197,7 @@ class ItemInName(Rule):
                     scale, zero = scale_and_zero(x)
                     return (x / scale).round() + zero
             """,
-            calls=("f(torch.arange(4.0))", "f(torch.tensor([[-7.0, 3.5]]))"),
+            calls=("f(torch.arange(4.0) - 1)", "f(torch.tensor([[-7.0, 3.5]]))"),
         ),
         Leaves(
             source="""

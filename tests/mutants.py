@@ -878,7 +878,7 @@ MUTANTS = (
         "a break by hand",
         SHOUT,
         _edit('print("cut to", y.shape)', 'print("cut to", y.shape) or torch._dynamo.graph_break()'),
-        "the rewritten code breaks too",
+        "the break is still there",
     ),
     Mutant(
         "nothing is compiled",

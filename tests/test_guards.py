@@ -15,6 +15,7 @@ pytestmark = pytest.mark.torch
 
 VIOLATIONS = [
     ("GF102", 3, "f(torch.ones(3), -torch.ones(1))"),
+    ("GF106", 5, "f(torch.ones(3))"),
     ("GF108", 0, "f(torch.ones(2, 5), torch.tensor([-2, -3]))"),
     ("GF108", 1, "f(torch.ones(2, 5), torch.tensor([-1, 3]))"),
     ("GF108", 2, "f(torch.ones(2, 5), torch.tensor(-3))"),
