@@ -219,12 +219,12 @@ class Reader:
         for part in self._inside:
             if isinstance(part, ast.Name) and part.id == name and part not in own:
                 return False
-        if self._behind and self.module.in_loop(self._branch) and not _is_new(name, self._behind):
+        if self._behind and self.module.in_loop(self._branch) and not is_new(name, self._behind):
             return False
         return not is_live_behind(self.module, self._branch, self._inside, name)
 
 
-def _is_new(name: str, body: Sequence[ast.stmt]) -> bool:
+def is_new(name: str, body: Sequence[ast.stmt]) -> bool:
     """Whether statements give a name a value before they read it, so that no turn of a loop sees an earlier one's."""
     first = next((node for node in body if any(is_named(part, name) for part in ast.walk(node))), None)
     if not isinstance(first, ast.Assign):

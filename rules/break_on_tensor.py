@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import TypeGuard
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
@@ -309,6 +308,21 @@ class BreakOnTensor(Rule):
         ),
         Leaves(
             source="""
+                def f(x, most: int = 3):
+                    turn = 0
+                    while turn < most:
+                        x = x / 2 + 1
+                        if x.sum() > 4:
+                            continue
+                        turn += 1
+                        if x.norm() < 0.1:
+                            break
+                    return x
+            """,
+            calls=("f(torch.ones(1))",),
+        ),
+        Leaves(
+            source="""
                 def f(x, room: int):
                     while room > 1:
                         x = x / 2
@@ -355,7 +369,9 @@ def _counts(build: Build, loop: ast.For | ast.While) -> set[str]:
         return {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
     decision = negated(build, loop.test)
     asked = {part.id for test in (decision.plain if decision else (loop.test,)) for part in _names(test)}
-    steps = {node.target.id for node in loop.body if _is_step(node)}
+    steps = set(map(_stepped, loop.body))
+    if any(isinstance(part, ast.Continue) for part in ast.walk(loop)):  # may leave out the step
+        return set()
     changed = [part.id for part in _names(loop) if isinstance(part.ctx, ast.Store) and part.id in asked]
     return set(changed) if len(changed) == len(set(changed)) and set(changed) <= steps else set()
 
@@ -364,18 +380,12 @@ def _names(node: ast.AST) -> list[ast.Name]:
     return [part for part in ast.walk(node) if isinstance(part, ast.Name)]
 
 
-def _is_step(node: ast.stmt) -> TypeGuard[_Step]:
-    """`count += 1` and its like."""
-    return (
-        isinstance(node, ast.AugAssign)
-        and isinstance(node.target, ast.Name)
-        and isinstance(node.op, ast.Add | ast.Sub)
-        and isinstance(node.value, ast.Constant)
-    )
-
-
-class _Step(ast.AugAssign):
-    target: ast.Name
+def _stepped(node: ast.stmt) -> str:
+    """The name in `count += 1` and its like, empty for other statements."""
+    steps = isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add | ast.Sub)
+    if steps and isinstance(node.target, ast.Name) and isinstance(node.value, ast.Constant):  # type: ignore[attr-defined]
+        return node.target.id  # type: ignore[attr-defined]
+    return ""
 
 
 class _Loop:
@@ -412,7 +422,7 @@ class _Loop:
         found: list[Item] = []
         for node in body:
             jump = node.body[-1] if isinstance(node, ast.If) else None
-            if isinstance(self._loop, ast.While) and _is_step(node) and node.target.id in self._counts:
+            if isinstance(self._loop, ast.While) and _stepped(node) in self._counts:
                 found.append(Plain(self._build.slot([node])))
             elif isinstance(node, ast.If) and isinstance(jump, ast.Break | ast.Continue) and not node.orelse:
                 found += self._jump(node, isinstance(jump, ast.Break))

@@ -11,8 +11,8 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 from graphfix.source.text import LITERAL, literal
 
-from ._arms import is_live_behind
-from ._match import last_value
+from ._arms import is_live_behind, is_new
+from ._match import is_for_compiled, last_value
 from ._reads import MOVES
 
 _ADDS = frozenset({"index_add_", "scatter_add_", "scatter_reduce_"})
@@ -204,6 +204,20 @@ class GroupedRows(Rule):
         ),
         Leaves(
             source="""
+                def f(rows, counts, out):
+                    start = 0
+                    for group, count in enumerate(counts.tolist()):
+                        end = start + count
+                        if group == 0:
+                            continue
+                        out[start:end] = rows[start:end] * 2
+                        start = end
+                    return out
+            """,
+            calls=("f(torch.ones(5, 2), torch.tensor([0, 5]), torch.zeros(5, 2))",),
+        ),
+        Leaves(
+            source="""
                 def f(rows, counts):
                     start = 0
                     found = []
@@ -275,8 +289,7 @@ def _on_device(node: ast.expr) -> ast.expr:
 
     class Stays(ast.NodeTransformer):
         def visit_IfExp(self, choice: ast.IfExp) -> ast.AST:
-            asks = ast.unparse(choice.test).endswith("compiler.is_compiling()")
-            return self.visit(choice.body) if asks else self.generic_visit(choice)
+            return self.visit(choice.body) if is_for_compiled(choice) else self.generic_visit(choice)
 
         def visit_Call(self, call: ast.Call) -> ast.AST:
             made = self.generic_visit(call)
@@ -326,6 +339,10 @@ class _Loop:
             raise _OtherPattern
         if any(is_live_behind(self.module, self.loop, inside, name) for name in bound):
             raise _OtherPattern
+        targets = {part.id for part in ast.walk(self.loop.target) if isinstance(part, ast.Name)}
+        kept = bound - targets - {self.start, self.end}
+        if not all(is_new(name, self.loop.body) for name in kept):  # a round that is left out would not change it
+            raise _OtherPattern
 
     def _block(self, block: Sequence[ast.stmt]) -> Iterator[str]:
         asked = False
@@ -338,12 +355,15 @@ class _Loop:
             yield self._statement(node)
 
     def _asks_for_rows(self, node: ast.If) -> bool:
-        """`if count == 0: continue`, `if start == end: continue`."""
+        """`if count == 0: continue`, `if start == end: continue`: of the group's own rows, not of which group it is."""
         test = node.test
         skips = len(node.body) == 1 and isinstance(node.body[0], ast.Continue) and not node.orelse
         if not skips or not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.Eq | ast.LtE | ast.GtE):
             return False
-        return all(isinstance(side, ast.Name | ast.Constant) for side in (test.left, *test.comparators))
+        ends = [part for part in self.loop.body if isinstance(part, ast.Assign) and _is_name(part.targets[0], self.end)]
+        counts = {part.id for end in ends for part in ast.walk(end.value) if isinstance(part, ast.Name)} - {self.start}
+        sides = {ast.unparse(test.left), *map(ast.unparse, test.comparators)}
+        return sides == {self.start, self.end} or any(sides == {count, "0"} for count in counts)
 
     def _statement(self, node: ast.stmt) -> str:
         call = node.value if isinstance(node, ast.Expr) else None
