@@ -15,6 +15,9 @@ HIDDEN = "discovery"
 RECOMPILED = "recompile"
 """Stands where a break has its id, at a place for whose values a function is compiled again."""
 
+HOST_COPY = "host copy"
+"""Stands where a break has its id, at a place where compiled code copies a tensor from the host to the device."""
+
 
 class Safety(StrEnum):
     """How much a fix may be trusted without a look (docs/safety.md)."""

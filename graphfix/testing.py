@@ -13,12 +13,12 @@ import ast
 import tempfile
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from graphfix.model import RECOMPILED, Certainty, Target
+from graphfix.model import HOST_COPY, RECOMPILED, Certainty, Target
 from graphfix.prove.verify import STEP_BACKEND
 from graphfix.registry import rules_in
 from graphfix.rule import Case, Finds, Leaves, Rewrites, Rule
@@ -92,6 +92,8 @@ def check_rule(rule: Rule, device: str | None = "cpu") -> list[str]:
                 found = _check_after(rule, seen, patched)
                 if RECOMPILED in rule.repairs and len(seen.recompiles) >= len(was.recompiles):
                     found.append(f"is compiled again {len(seen.recompiles)} times, as before")
+                if seen.host_copies:
+                    found.append(f"copies {len(seen.host_copies)} tensors from the host")
                 problems += [f"{rule.code} {case.label}: {problem}" for problem in found]
     return problems
 
@@ -138,7 +140,21 @@ def _run(cases: Sequence[_Prepared], options: Options, sources: Sequence[Sources
             steps["compile"] = [STEP_BACKEND]
         jobs.append(make_job(target, options, overlay=patched.patched, explain=True, check=True, **steps))
     batches = [[job] for job in jobs] if rule.failures and not against else [jobs]
-    return [seen for batch in batches for seen in observe_all(batch, options, lambda step: None)]
+    found = [seen for batch in batches for seen in observe_all(batch, options, lambda step: None)]
+    if HOST_COPY in rule.repairs:  # the device "meta" stands for any other than the host
+        elsewhere = replace(options, device="meta")
+        jobs = [
+            make_job(
+                Target(f"{_target_file(case.path)}::calls", case.label),
+                elsewhere,
+                overlay=patched.patched,
+                compile=["eager"],
+            )
+            for case, patched in zip(cases, sources, strict=True)
+        ]
+        for seen, moved in zip(found, observe_all(jobs, elsewhere, lambda step: None), strict=True):
+            seen.host_copies = moved.host_copies
+    return found
 
 
 def _check_before(rule: Rule, case: _Prepared, seen: Observation) -> tuple[list[str], Sources]:
@@ -174,8 +190,8 @@ def _rewrite_all(rule: Rule, case: _Prepared, seen: Observation) -> Sources:
 
 
 def _sites(rule: Rule, seen: Observation, sources: Sources) -> list[Placed]:
-    """The places a rule is asked about: breaks, and those for whose values functions are compiled again."""
-    return [*seen.sites(sources, [rule]), *seen.recompiled(sources, [rule])]
+    """The places a rule is asked about: breaks, those for whose values functions are compiled again, and copies."""
+    return [*seen.sites(sources, [rule]), *seen.recompiled(sources, [rule]), *seen.copied(sources, [rule])]
 
 
 def _is_expected(case: _Prepared, sources: Sources) -> bool:

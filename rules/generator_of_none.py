@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
+from ._calls import arguments
+
 
 class GeneratorOfNone(Rule):
     """What it does:
@@ -77,14 +79,6 @@ def _without_none(call: ast.Call) -> tuple[str, dict[str, ast.AST]] | None:
     given = next((one for one in call.keywords if one.arg == "generator"), None)
     if given is None or not isinstance(given.value, ast.Name | ast.Attribute):
         return None
-    parts: dict[str, ast.AST] = {"called": call.func, "generator": given.value}
-    texts = []
-    for number, one in enumerate([*call.args, *(word for word in call.keywords if word is not given)]):
-        name = f"part{number}"
-        parts[name] = one.value if isinstance(one, ast.keyword | ast.Starred) else one
-        if isinstance(one, ast.keyword):
-            texts.append(f"{one.arg}={{{name}}}" if one.arg else f"**{{{name}}}")
-        else:
-            texts.append(f"*{{{name}}}" if isinstance(one, ast.Starred) else f"{{{name}}}")
+    texts, parts = arguments(call, but=given)
     texts.append('**({} if {generator} is None else {"generator": {generator}})')
-    return f"{{called}}({', '.join(texts)})", parts
+    return f"{{called}}({', '.join(texts)})", {**parts, "called": call.func, "generator": given.value}

@@ -9,7 +9,7 @@ from graphfix.dynamo.compare import compare, snapshot
 
 
 def states(*attributes: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"state": {"attributes": snapshot(one)}} for one in attributes]
+    return [{"state": {"attributes": snapshot(one), "buffers": snapshot({})}} for one in attributes]
 
 
 def differs(eager: list[dict[str, Any]], compiled: list[dict[str, Any]]) -> bool:
@@ -59,3 +59,13 @@ def test_an_added_attribute_that_a_call_changes_or_sets_stays_in() -> None:
 
 def test_an_attribute_that_the_original_has_stays_in() -> None:
     assert added(states({"a": 1}), states({"a": 2})) == [["a"]]
+
+
+def test_a_plain_attribute_may_become_a_buffer() -> None:
+    patched = [{"state": {"attributes": snapshot({"b": 2}), "buffers": snapshot({"a": 1})}}]
+    (state,) = without_new_constants(states({"a": 1, "b": 2}), patched)
+    assert compare(states({"a": 1, "b": 2})[0]["state"], state, exact=True).difference is None
+    (state,) = without_new_constants(states({"b": 2}), patched)
+    assert list(state["buffers"]) == ["['a']"]
+    (state,) = without_new_constants(states({"a": 3, "b": 2}), patched)
+    assert compare(states({"a": 3, "b": 2})[0]["state"], state, exact=True).difference is not None

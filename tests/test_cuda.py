@@ -67,3 +67,21 @@ def test_a_plan_says_where_the_host_waits(graphfix: Run, tmp_path: Path) -> None
     (wait,) = row["waits"]
     assert (wait["line"], wait["region"], wait["count"]) == (13, None, 1)
     assert "item" in wait["op"]
+
+
+def test_tensors_that_every_call_copies_from_the_host_are_repaired(graphfix: Run, tmp_path: Path) -> None:
+    net = (
+        "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.scale = torch.arange(8.0)\n\n    def forward(self, x):\n"
+        "        return x * self.scale.to(x.device) + torch.ones(8).to(x.device)\n\n\nf = Net()\n"
+    )
+    written(tmp_path, net)
+    done = graphfix("apply", "t.py::t", "--device", "cuda", "--allow-dirty", "--format", "json")
+    found = report(done)
+    assert [fix["rule"] for fix in found["fixes"] if fix["status"] == "kept"] == ["GF703", "GF704"], found["fixes"]
+    text = (tmp_path / "t.py").read_text()
+    assert 'self.register_buffer("scale", torch.arange(8.0), persistent=False)' in text
+    assert "torch.ones(8, device=x.device)" in text
+    done = graphfix("verify", "t.py::t", "--device", "cuda", "--format", "json")
+    (row,) = report(done)["targets"]
+    assert (done.returncode, row["replays"]["skips"], row["replays"]["syncs"]) == (0, 0, 0)

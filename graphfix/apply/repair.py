@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graphfix.model import (
+    HOST_COPY,
     RECOMPILED,
     Arm,
     Assumption,
@@ -189,10 +190,11 @@ class Repair:
 
     def _untried(self, target: Target, state: Observation, tried: set[tuple[object, ...]]) -> Iterator[Trial]:
         """Fixes to try now, for the most consequential site first, the safest first, unsafe ones last; then those of
-        places for whose values functions are compiled again."""
+        places for whose values functions are compiled again, and where compiled code copies from the host."""
         rules = self._options.rules
         breaks = _in_order(state.sites(self.sources, rules))
-        for site in itertools.chain(breaks, state.recompiled(self.sources, rules)):
+        beside = (*state.recompiled(self.sources, rules), *state.copied(self.sources, rules))
+        for site in itertools.chain(breaks, beside):
             offers = site.candidates(rules)
             trials = [
                 Trial(site, rule, replace(place, held=functools.partial(self._held, target, rule, place)))
@@ -352,6 +354,8 @@ class Repair:
             against = against or f"the break only moves on ({len(before)} → {len(now)} places)"
         if trial.site.event["id"] == RECOMPILED and len(after.recompiles) >= len(state.recompiles):
             against = against or "functions are compiled again as often as before"
+        if trial.site.event["id"] == HOST_COPY and len(after.host_copies) >= len(state.host_copies):
+            against = against or "as many tensors are copied from the host as before"
         return after, against, [site.location for site in moved]
 
     def _may_be_repaired(self, site: Placed) -> bool:

@@ -32,10 +32,11 @@ def without_new_constants(
     original: Sequence[dict[str, Any]], patched: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The patched code's states without the plain attributes that the original never has and that no call changes: such
-    as a number that a patched `__init__` keeps beside a buffer.
+    as a number that a patched `__init__` keeps beside a buffer. Buffers that are plain attributes in the original are
+    taken for such.
     """
     known = {key for record in original for key in record["state"]["attributes"]}
-    states = [record["state"] for record in patched]
+    states = [_without_new_buffers(was["state"], now["state"]) for was, now in zip(original, patched, strict=False)]
     added = set[str]()
     for key in {key for state in states for key in state["attributes"]} - known:
         values = [state["attributes"].get(key) for state in states]
@@ -45,3 +46,18 @@ def without_new_constants(
         {**state, "attributes": {key: one for key, one in state["attributes"].items() if key not in added}}
         for state in states
     ]
+
+
+def _without_new_buffers(original: dict[str, Any], patched: dict[str, Any]) -> dict[str, Any]:
+    """The patched code's state with the buffers among the plain attributes that are there in the original."""
+    buffers, attributes = patched["buffers"], patched["attributes"]
+    new = (buffers.keys() - original["buffers"].keys()) & (original["attributes"].keys() - attributes.keys())
+    if not new:
+        return patched
+    both = attributes | {key: buffers[key] for key in new}
+    order = dict.fromkeys([*original["attributes"], *both])
+    return {
+        **patched,
+        "buffers": {key: value for key, value in buffers.items() if key not in new},
+        "attributes": {key: both[key] for key in order if key in both},
+    }

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 from graphfix.dynamo.collector import place_of
 from graphfix.dynamo.load import SEED, seed_everything
 from graphfix.model import Call
+from graphfix.printed import frames_in
 
 
 def count_ops(module: torch.fx.GraphModule) -> int:
@@ -28,8 +29,24 @@ def graph_event(module: torch.fx.GraphModule) -> dict[str, Any]:
     return {"event": "graph", "ops": count_ops(module), "ended_by": place_of(stack)}
 
 
+def host_copies(module: torch.fx.GraphModule) -> Iterator[dict[str, Any]]:
+    """Where a captured graph copies a tensor from the host to another device (`x.to(device)`, `x.cuda()`): in every
+    call the host waits for that, and no CUDA graph can hold it."""
+    for node in module.graph.find_nodes(op="call_method"):
+        source = node.args[0].meta.get("example_value") if isinstance(node.args[0], torch.fx.Node) else None
+        made = node.meta.get("example_value")
+        if node.target in _COPYING and isinstance(source, torch.Tensor) and isinstance(made, torch.Tensor):
+            stack = list(frames_in(node.meta.get("stack_trace") or ""))
+            if stack and source.device.type == "cpu" and made.device.type != "cpu":
+                yield {"event": "host_copy", "stack": stack}
+
+
+_COPYING = frozenset({"to", "cuda", "type_as"})
+
+
 class CountingBackend:
-    """A Dynamo backend that tells `emit` of every graph (see `graph_event`) before the real backend compiles it.
+    """A Dynamo backend that tells `emit` of every graph (see `graph_event`) and of what it copies from the host
+    (see `host_copies`) before the real backend compiles it.
 
     `fullgraph=True` would not prove that a graph exists: it passes where nothing was captured at all.
     """
@@ -43,6 +60,8 @@ class CountingBackend:
 
     def __call__(self, module: torch.fx.GraphModule, example_inputs: list[Any], **kwargs: Any) -> Callable[..., Any]:
         self._emit(graph_event(module))
+        for copied in host_copies(module):
+            self._emit(copied)
         compiled: Callable[..., Any] = self._compile(module, example_inputs, **kwargs)
         return compiled
 

@@ -7,6 +7,7 @@ import inspect
 import os
 import random
 import sys
+import weakref
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -19,6 +20,9 @@ from graphfix.hook import load_file
 from graphfix.model import Call
 
 SEED = 0
+
+_MOVED: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
+"""The modules that were moved here."""
 
 
 class NotATarget(Exception):
@@ -46,7 +50,8 @@ def find_function(module: str | None, path: str | None, name: str) -> Callable[[
 def build_calls(function: Callable[[], Any], device: str) -> list[Call]:
     """Run the target function with fixed seeds and collect its calls.
 
-    A target that leaves all on the CPU is moved to `device` whole; one that places things itself is left alone.
+    A target that leaves all on the CPU is moved to `device` whole; one that places things itself is left alone. A
+    module that outlives the calls was moved when they were first built, which does not count as placed.
     """
     seed_everything(SEED)
     calls = [_uncompiled(_as_call(item)) for item in _items(function())]
@@ -84,13 +89,14 @@ def _tensors(call: Call) -> Iterable[torch.Tensor]:
     """The tensors a call is seen to work on: its arguments, its module's parameters and buffers."""
     leaves = tree_leaves((call.args, call.kwargs))
     yield from (leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
-    if (module := module_of(call.fn)) is not None:
+    if (module := module_of(call.fn)) is not None and module not in _MOVED:
         yield from (*module.parameters(), *module.buffers())
 
 
 def _moved(call: Call, device: str) -> Call:
     if (module := module_of(call.fn)) is not None:
         module.to(device)
+        _MOVED.update(module.modules())
 
     def move(leaf: Any) -> Any:
         return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf

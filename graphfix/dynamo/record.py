@@ -161,9 +161,10 @@ def state_of(modules: Sequence[torch.nn.Module]) -> dict[str, Any]:
         for name, child in module.named_modules():
             values = {key: _as_python(value) for key, value in vars(child).items() if key not in _TORCH_OWN}
             own = {key: value for key, value in values.items() if is_plain(value)}
-            attributes |= {f"{number}.{name}.{key}": value for key, value in own.items()}
+            at = f"{number}.{name}." if name else f"{number}."
+            attributes |= {at + key: value for key, value in own.items()}
             for key, value in vars(child).items():
-                kept |= {f"{number}.{name}.{key}.{part}": one for part, one in kept_in(value).items()}
+                kept |= {f"{at}{key}.{part}": one for part, one in kept_in(value).items()}
     return {
         "buffers": snapshot(buffers),
         "attributes": snapshot(attributes),

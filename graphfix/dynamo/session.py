@@ -23,6 +23,7 @@ from graphfix.dynamo.discover import resuming_everywhere
 from graphfix.dynamo.failures import compiler_failure, is_out_of_memory, is_torch_broken, short
 from graphfix.dynamo.probe import probe
 from graphfix.dynamo.record import record_calls
+from graphfix.dynamo.repeat import repeatable
 from graphfix.message import OTHER_RANDOM_NUMBERS
 from graphfix.model import HIDDEN, Call
 
@@ -77,7 +78,9 @@ class Session:
         if job["probe"]:
             calls = self._warm_calls(raising=False)
             self._enter("trying other inputs")
-            self._emit({"event": "probe", **probe(calls, **job["probe"], device=self._device)})
+            with repeatable(self._device):
+                found = probe(calls, **job["probe"], device=self._device)
+            self._emit({"event": "probe", **found})
         if job["assume"]:
             calls = self._warm_calls(raising=False)
             self._enter("looking for lengths that are known")
@@ -197,7 +200,7 @@ class Session:
     def _eager(self) -> Results:
         calls = self._warm_calls(raising=False)
         self._enter("running eager")
-        with load.without_compiling(), trace_arcs(self._job["trace"]) as arcs:
+        with load.without_compiling(), repeatable(self._device), trace_arcs(self._job["trace"]) as arcs:
             results = record_calls(calls, lambda call: call.fn, effects=True)
         for path, found in arcs.items():
             self._emit({"event": "arcs", "path": path, "arcs": sorted(found)})

@@ -14,6 +14,7 @@ from graphfix.errors import SourceError
 from graphfix.message import BLAMES_EARLIER, CONSEQUENCES, CUT_IN_TWO
 from graphfix.model import (
     HIDDEN,
+    HOST_COPY,
     RECOMPILED,
     CudagraphSkip,
     Recompile,
@@ -43,6 +44,7 @@ class Observation:
     facts: dict[str, Event] = field(default_factory=dict)
     captured: list[Event] = field(default_factory=list)
     recompiles: list[Event] = field(default_factory=list)
+    host_copies: list[Event] = field(default_factory=list)
     skipped: list[Event] = field(default_factory=list)
     cudagraph_skips: list[CudagraphSkip] = field(default_factory=list)
     syncs: list[Sync] = field(default_factory=list)
@@ -57,6 +59,8 @@ class Observation:
             self.captured.append(event)
         elif kind == "recompile":
             self.recompiles.append(event)
+        elif kind == "host_copy":
+            self.host_copies.append(event)
         elif kind == "skipped_frame":
             self.skipped.append(event)
         elif kind == "cudagraph_skip":
@@ -148,21 +152,30 @@ class Observation:
                 continue
             frame = {"path": path, "line": line, "function": event["function"], "column": None}
             frame |= {"end_line": None, "end_column": None}
-            more = {
-                "id": RECOMPILED,
-                "type": "Recompile",
-                "explanation": event["detail"],
-                "hints": [],
-                "stack": [frame],
-            }
-            more |= {"pass": "compile", "hides_rest": False, "consequences": []}
-            found = node_of(frame, sources)
-            site = Placed({**event, **more}, frame, found, location_of(frame, found))
-            site.ran = functools.partial(self._ran, sources)
-            site.count(site.event)
-            if found is not None and not site.suppressed(rules):
+            more = {"id": RECOMPILED, "type": "Recompile", "explanation": event["detail"], "stack": [frame]}
+            if (site := self._beside({**event, **more, "pass": "compile"}, frame, sources, rules)) is not None:
                 placed.setdefault((site.location, event["reason"]), site)
         return list(placed.values())
+
+    def copied(self, sources: Sources, rules: Sequence[Rule]) -> list[Placed]:
+        """The places where compiled code copies a tensor from the host to the device. They count as no breaks."""
+        placed: dict[object, Placed] = {}
+        for event in self.host_copies:
+            frame, _ = user_frame(event["stack"], sources, self._scope())
+            more = {"id": HOST_COPY, "type": "Copy from the host", "explanation": ""}
+            if frame is not None and (site := self._beside({**event, **more}, frame, sources, rules)) is not None:
+                site.look_around(sources)
+                placed.setdefault((site.location.path, site.location.line), site)
+        return list(placed.values())
+
+    def _beside(self, event: Event, frame: Event, sources: Sources, rules: Sequence[Rule]) -> Placed | None:
+        """The place of something that is no break; None where the source is not here, or a comment silences it."""
+        event = {"hints": [], "hides_rest": False, "consequences": [], **event}
+        found = node_of(frame, sources)
+        site = Placed(event, frame, found, location_of(frame, found))
+        site.ran = functools.partial(self._ran, sources)
+        site.count(event)
+        return None if found is None or site.suppressed(rules) else site
 
     def _ran(self, sources: Sources) -> list[tuple[Module, frozenset[int]]]:
         """The modules whose code ran, with the lines."""
