@@ -187,6 +187,7 @@ class Rule:
     `repairs` holds the break ids that `rewrite` may repair, `failures` parts of what torch says where the compiler
     itself fails (a break without an id) that it may repair. A rule that only finds has none, and `names` instead the
     ids of the breaks that it finds; what it finds where another rule finds something, too, is left to that one.
+    `both_ways`: a rewrite of a branch is kept only where runs took both of its ways.
     `draws_less`: compiled code leaves out random numbers that eager code draws; only an unsafe rule may say so.
     `marks`: `find` is asked only where the text holds one of these, few and rare; empty, where to ask for the calls of
     a name or the nodes of a kind is cheaper (`Analysis.calls`, `Analysis.nodes`). `anywhere`: what it finds counts in
@@ -204,6 +205,7 @@ class Rule:
     anywhere: ClassVar[bool] = False
     cases: ClassVar[tuple[Case, ...]]
     dual: ClassVar[bool] = False
+    both_ways: ClassVar[bool] = False
     draws_less: ClassVar[bool] = False
 
     @property

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+from graphfix.source.module import Module
 
 from ._arms import Reader, used
 from ._chain import as_else, elifs_above
@@ -13,7 +14,7 @@ from ._condition import Build, branch_of, decide
 from ._items import Item, Plain, Put, Unknown
 from ._match import block_of
 from ._merge import merged, statements
-from ._returns import Leaf, Tree, chosen, ends_in_return, tree_of, written
+from ._returns import Group, Leaf, Tree, chosen, ends_in_return, tree_of, written
 
 
 class ReturnInTensorBranch(Rule):
@@ -59,7 +60,7 @@ class ReturnInTensorBranch(Rule):
                 return None
             if len(rest) == 1 and isinstance(rest[0], ast.Return):
                 return _whole(site, build, branch, rest, rest)
-            return _early(site, build, branch, rest)
+            return _early(site, build, branch)
         except Unknown:
             return None
 
@@ -184,6 +185,80 @@ class ReturnInTensorBranch(Rule):
                 "f(-torch.ones(4))",
             ),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, m=None, scale=1.0):
+                    if m is not None:
+                        x = x * m
+                        if x.sum() < 0:
+                            return x, scale
+                        x = x + 1
+                    return x.tanh(), scale
+            """,
+            after="""
+                import torch
+
+                def f(x, m=None, scale=1.0):
+                    condition = None
+                    if m is not None:
+                        x = x * m
+                        condition = x.sum() < 0
+                        early = x
+                        x = x + 1
+                    return torch.where(condition, early, x.tanh()) if condition is not None else x.tanh(), scale
+            """,
+            calls=("f(torch.ones(3), torch.ones(3))", "f(torch.ones(4), -torch.ones(4))", "f(torch.ones(4))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, scale=1.0):
+                    if scale > 4:
+                        x = x * scale
+                    elif x.max() > 3:
+                        return x / 3
+                    return x.tanh()
+            """,
+            after="""
+                import torch
+
+                def f(x, scale=1.0):
+                    condition = None
+                    if scale > 4:
+                        x = x * scale
+                    else:
+                        condition = x.max() > 3
+                        early = x / 3
+                    return torch.where(condition, early, x.tanh()) if condition is not None else x.tanh()
+            """,
+            calls=("f(torch.ones(3))", "f(torch.full((4,), 4.0))", "f(torch.ones(4), 5.0)"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x):
+                    power = x.mean()
+                    if power <= 0:
+                        return power * 0
+                    torch._assert_async(power > 0, "no logarithm")
+                    return power.log()
+            """,
+            after="""
+                import torch
+
+                def f(x):
+                    power = x.mean()
+                    condition = power <= 0
+                    early = power * 0
+                    torch._assert_async((power > 0) | condition, "no logarithm")
+                    return torch.where(condition, early, power.log())
+            """,
+            calls=("f(torch.ones(3))", "f(-torch.ones(3))"),
+        ),
         Leaves(
             source="""
                 def f(x):
@@ -207,7 +282,7 @@ class ReturnInTensorBranch(Rule):
     )
 
 
-def _rest(parent: ast.AST, branch: ast.If) -> list[ast.stmt]:
+def _rest(parent: ast.AST, branch: ast.stmt) -> list[ast.stmt]:
     """The statements behind a branch in its block."""
     block = block_of(parent, branch)
     return block[block.index(branch) + 1 :]
@@ -275,11 +350,13 @@ def _guarded(site: Site, build: Build, branch: ast.If, otherwise: Sequence[ast.s
     return build.put(site, branch, decision.guard(build, text), branch.test)
 
 
-def _early(site: Site, build: Build, branch: ast.If, rest: Sequence[ast.stmt]) -> Rewrite | None:
+def _early(site: Site, build: Build, branch: ast.If) -> Rewrite | None:
     """The function goes on behind the branch: its returns choose against the early value."""
-    returns = list(_returns(rest))
-    if not rest or not ends_in_return(rest) or elifs_above(site.module, branch) or site.module.in_loop(branch):
+    place = _behind(site.module, branch)
+    if place is None or site.module.in_loop(branch):
         return None
+    holder, rest = place
+    returns = list(_returns(rest))
     if any(isinstance(part, ast.Yield | ast.YieldFrom) for node in rest for part in ast.walk(node)):
         return None
     reader = Reader(build, branch, compiled=site.dual)
@@ -291,15 +368,69 @@ def _early(site: Site, build: Build, branch: ast.If, rest: Sequence[ast.stmt]) -
     kept, early = _kept(build, tree, rest)
     before = merged(build, name, items, [])
     text = statements(build, [Plain(f"{name} = {decision.tensor}"), *before, *kept])
-    parts = [build.put(site, branch, decision.guard(build, text), branch.test)]
+    above = elifs_above(site.module, branch)
+    guarded = as_else(build, above, decision.guard(build, text))
+    parts = [build.put(site, above[0] if above else branch, guarded, branch.test)]
+    if holder is not branch:
+        parts.insert(0, site.before(holder, f"{name} = None"))
+
+    def unless(build: Build, value: str, otherwise: str) -> str:
+        """The value, or that of the code as it was where the branch was not asked."""
+        if holder is not branch:
+            return f"{value} if {name} is not None else {otherwise}"
+        return f"{value} if {decision.python(build)} else {otherwise}" if decision.plain else value
+
     for node in returns:
         other = Build(site.module, site.node, dict(build.parts), build.names)
-        value = written(chosen(other, name, early, tree_of(other, node.value)), outermost=not decision.plain)
+        late = tree_of(other, node.value)
+        value = _each(other, unless, chosen(other, name, early, late), late)
         assert node.value is not None
-        if decision.plain:
-            value = f"{value} if {decision.python(other)} else {other.slot(node.value)}"
-        parts.append(other.put(site, node.value, value))
+        parts.append(other.put(site, node.value, written(value)))
+    for holds in _asserted(site.module, rest):  # behind the branch it has to hold only where that did not return
+        other = Build(site.module, site.node, dict(build.parts), build.names)
+        slot = other.slot(holds)
+        parts.append(other.put(site, holds, unless(other, f"{slot} | {name}", slot)))
     return site.together(*parts)
+
+
+def _each(build: Build, either: Callable[[Build, str, str], str], value: Tree, late: Tree) -> Tree:
+    """`value` with each part that is not that of `late` written as a choice between both."""
+    if isinstance(value, Leaf) and isinstance(late, Leaf):
+        same = build.text(value.text) == build.text(late.text)
+        return late if same else Leaf(either(build, value.text, late.text))
+    if isinstance(value, Leaf) or isinstance(late, Leaf):
+        raise Unknown
+    parts = (_each(build, either, one, other) for one, other in zip(value.parts, late.parts, strict=True))
+    return Group(value.kind, value.names, tuple(parts))
+
+
+def _behind(module: Module, branch: ast.If) -> tuple[ast.stmt, list[ast.stmt]] | None:
+    """All statements that may run behind a branch, up to a block that ends in a return, and the statement of that block
+    that is the branch or holds it. None where the function may end without a return, or other statements than `if` and
+    `with` are between."""
+    holder: ast.stmt = branch
+    rest: list[ast.stmt] = []
+    while True:
+        if isinstance(holder, ast.If):
+            holder = (elifs_above(module, holder) or [holder])[0]
+        parent = next(module.parents(holder), None)
+        if parent is None:
+            return None
+        behind = _rest(parent, holder)
+        rest += behind
+        if ends_in_return(behind):
+            return holder, rest
+        if not isinstance(parent, ast.If | ast.With):
+            return None
+        holder = parent
+
+
+def _asserted(module: Module, rest: Sequence[ast.stmt]) -> Iterator[ast.expr]:
+    """The conditions that statements assert on the device."""
+    for node in rest:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Call) and module.analysis.meaning(part.func) == "torch._assert_async" and part.args:
+                yield part.args[0]
 
 
 def _changes(tests: Sequence[ast.expr], rest: Sequence[ast.stmt]) -> bool:

@@ -245,6 +245,8 @@ class Repair:
         if against is None:
             seen = self._witness(target, state, trial)
             against = seen.difference if seen else None
+            if seen is not None and seen.one_sided and trial.rule.both_ways:
+                against = against or "no call and no other input took both ways of the branch"
             if against is None:
                 if seen is not None and seen.one_sided and not trial.place.dual and trial.as_dual().fix is not None:
                     dual = self._prove(target, original, state, trial.as_dual())
