@@ -6,19 +6,12 @@ import ast
 from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
-from graphfix.source.module import Module
 
 from ._lengths import statement_of
 from ._masks import Put, has_shape_of, mask_text, masked_read, reads_through
 from ._match import dotted, is_atom
+from ._selection import COUNTS, NEUTRAL, reduced
 
-_NEUTRAL = {"sum": "0", "count_nonzero": "0", "any": "0", "norm": "0", "mean": "0", "all": "1", "prod": "1",
-            "max": "-{torch}.inf", "amax": "-{torch}.inf", "min": "{torch}.inf", "amin": "{torch}.inf"}  # fmt: skip
-_COUNTS = frozenset({"numel", "len", "shape", "size"})
-_ELEMENTWISE = frozenset(
-    """abs square pow float double half to relu sigmoid tanh exp neg detach bool int long add sub mul div clamp
-    clamp_min clamp_max log log1p sqrt sin cos round floor""".split()
-)
 _LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 """Losses that are zero where both sides are."""
 
@@ -61,21 +54,21 @@ class MaskedReduction(Rule):
             return over_rows
         if (loss := _loss(site, mask, count)) is not None:
             return loss
-        inner, whole, kind = _reduced(site.module, site.node)
+        inner, whole, kind = reduced(site.module, site.node)
         if whole is None or "{" in shaped:
             return None
-        if kind in _COUNTS:
+        if kind in COUNTS:
             rows = f"{ast.unparse(mask)}.sum()" if is_atom(mask) else f"({ast.unparse(mask)}).sum()"
             return site.replace(whole, count if kind == "numel" else rows)
         reads = list(reads_through(inner, mask))
         filled = {read: f"torch.where({shaped}, {ast.unparse(masked_read(read)[0])}, 0)" for read in reads}  # type: ignore[index]
         value = ast.unparse(tensor) if inner is site.node else Put(filled).text(inner)
         value = value.replace("torch.where(", "{torch}.where(") if inner is not site.node else value
-        text = f"{{torch}}.where({shaped}, {value}, {_NEUTRAL[kind]})"
+        text = f"{{torch}}.where({shaped}, {value}, {NEUTRAL[kind]})"
         if kind == "mean":
             return site.replace(whole, f"{text}.sum() / {count}")
         changed = site.replace(whole, f"{text}.{kind}()")
-        if "inf" not in _NEUTRAL[kind]:
+        if "inf" not in NEUTRAL[kind]:
             return changed
         statement = statement_of(site.module, site.node)
         if statement is None:
@@ -220,35 +213,6 @@ class MaskedReduction(Rule):
             calls=("f(torch.arange(4.0))",),
         ),
     )
-
-
-def _reduced(module: Module, node: ast.expr) -> tuple[ast.expr, ast.expr | None, str]:
-    """What is reduced, the reduction of it and its name; the reduction is None where there is none."""
-    inner = node
-    for parent in module.parents(node):
-        if isinstance(parent, ast.Attribute):
-            if parent.attr == "shape":
-                at = next(module.parents(parent), None)
-                first = isinstance(at, ast.Subscript) and isinstance(at.slice, ast.Constant) and at.slice.value == 0
-                return inner, at if first and isinstance(at, ast.expr) else None, "shape"
-            continue
-        if isinstance(parent, ast.BinOp | ast.UnaryOp):
-            inner = parent
-            continue
-        if not isinstance(parent, ast.Call) or parent.keywords:
-            break
-        kind = dotted(parent.func).rpartition(".")[2] or getattr(parent.func, "attr", "")
-        method = isinstance(parent.func, ast.Attribute) and parent.func.value is inner
-        given = parent.args if method else parent.args[1:]
-        if kind in _NEUTRAL and not given:
-            return inner, parent, kind
-        zero = len(given) == 1 and isinstance(given[0], ast.Constant) and given[0].value == 0
-        if inner is node and ((kind in ("numel", "len") and not given) or (kind == "size" and zero)):
-            return inner, parent, kind
-        if kind not in _ELEMENTWISE:
-            break
-        inner = parent
-    return inner, None, ""
 
 
 def _over_rows(site: Site, tensor: ast.expr, mask: ast.expr) -> Rewrite | None:

@@ -267,9 +267,13 @@ class Session:
 
 
 def _difference_beside(expected: dict[str, Any], actual: dict[str, Any]) -> str | None:
-    """What differs between eager and compiled code that values do not show."""
+    """What differs between eager and compiled code that values do not show. Compiled code may give a copy where eager
+    hands on what it was given, or a view of it."""
     was, now = ([t.stride() for t in tree_leaves(one["result"]) if _is_strided(t)] for one in (expected, actual))
-    return _beside(expected, actual) or ("strides differ" if was != now else None)
+    copied = (
+        {**actual, "aliases": expected["aliases"]} if set(actual["aliases"]) <= set(expected["aliases"]) else actual
+    )
+    return _beside(expected, copied) or ("strides differ" if was != now else None)
 
 
 def _is_strided(value: Any) -> bool:

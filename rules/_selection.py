@@ -1,0 +1,46 @@
+"""What is reduced of the elements that a mask selects."""
+
+from __future__ import annotations
+
+import ast
+
+from graphfix.source.module import Module
+
+from ._match import dotted
+
+NEUTRAL = {"sum": "0", "count_nonzero": "0", "any": "0", "norm": "0", "mean": "0", "all": "1", "prod": "1",
+            "max": "-{torch}.inf", "amax": "-{torch}.inf", "min": "{torch}.inf", "amin": "{torch}.inf"}  # fmt: skip
+COUNTS = frozenset({"numel", "len", "shape", "size"})
+ELEMENTWISE = frozenset(
+    """abs square pow float double half to relu sigmoid tanh exp neg detach bool int long add sub mul div clamp
+    clamp_min clamp_max log log1p sqrt sin cos round floor""".split()
+)
+
+
+def reduced(module: Module, node: ast.expr) -> tuple[ast.expr, ast.expr | None, str]:
+    """What is reduced, the reduction of it and its name; the reduction is None where there is none."""
+    inner = node
+    for parent in module.parents(node):
+        if isinstance(parent, ast.Attribute):
+            if parent.attr == "shape":
+                at = next(module.parents(parent), None)
+                first = isinstance(at, ast.Subscript) and isinstance(at.slice, ast.Constant) and at.slice.value == 0
+                return inner, at if first and isinstance(at, ast.expr) else None, "shape"
+            continue
+        if isinstance(parent, ast.BinOp | ast.UnaryOp | ast.Compare):
+            inner = parent
+            continue
+        if not isinstance(parent, ast.Call) or parent.keywords:
+            break
+        kind = dotted(parent.func).rpartition(".")[2] or getattr(parent.func, "attr", "")
+        method = isinstance(parent.func, ast.Attribute) and parent.func.value is inner
+        given = parent.args if method else parent.args[1:]
+        if kind in NEUTRAL and not given:
+            return inner, parent, kind
+        zero = len(given) == 1 and isinstance(given[0], ast.Constant) and given[0].value == 0
+        if inner is node and ((kind in ("numel", "len") and not given) or (kind == "size" and zero)):
+            return inner, parent, kind
+        if kind not in ELEMENTWISE:
+            break
+        inner = parent
+    return inner, None, ""
