@@ -133,6 +133,14 @@ class Reader:
         name = dotted(call.func)
         if name.endswith(".register_buffer") and len(call.args) == 2 and isinstance(call.func, ast.Attribute):
             return self._buffer(call, call.func.value)
+        if (
+            name.endswith(".append")
+            and len(call.args) == 1
+            and not call.keywords
+            and isinstance(call.func, ast.Attribute)
+        ):
+            owner = self.build.slot(call.func.value)  # in both arms, or else the list would grow whichever way is taken
+            return Put(f"{name}()", f"{owner}.append(@)", self._value(call.args[0]), "")
         if name == "setattr" and len(call.args) == 3:
             owner, attribute, value = map(self.build.slot, call.args)
             default = f", {value}" if self._compiled else ""  # a cache that is filled whichever way is taken

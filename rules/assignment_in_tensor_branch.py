@@ -334,6 +334,31 @@ class AssignmentInTensorBranch(Rule):
                 "f(torch.zeros(3), torch.ones(3), [torch.ones(2), -torch.ones(3)])",
             ),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x):
+                    parts = []
+                    for row in x:
+                        if row.sum() > 0:
+                            parts.append(row * 2)
+                        else:
+                            parts.append(torch.zeros_like(row))  # nothing there
+                    return torch.stack(parts)
+            """,
+            after="""
+                import torch
+
+                def f(x):
+                    parts = []
+                    for row in x:
+                        # nothing there
+                        parts.append(torch.where(row.sum() > 0, row * 2, torch.zeros_like(row)))
+                    return torch.stack(parts)
+            """,
+            calls=("f(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))", "f(torch.ones(3, 2))"),
+        ),
         Leaves(
             source="""
                 import torch
