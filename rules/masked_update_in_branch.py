@@ -60,15 +60,18 @@ class MaskedUpdateInBranch(Rule):
             return None
         build = Build(site.module, site.node)
         plain, test = _split(build, branch.test)
+        named = [part for part in ast.walk(branch.test) if isinstance(part, ast.NamedExpr)]
         mask = _mask_of(site.module, test) if test is not None else None
         if test is None or mask is None:
             return None
         logs = [node for node in branch.body if is_log_statement(node) or is_guarded_log(node)]
         others = [node for node in branch.body if node not in logs and not is_text(node)]
-        boolean = _is_boolean(site, mask[0], branch)
+        given = next((one.value for one in named if same(one.target, mask[0])), mask[0])
+        boolean = _is_boolean(site, given, branch)
         if not others or not all(_is_idle(node, *mask, boolean) for node in others):
             return None
-        text = "".join(f"{build.slot([node])}\n" for node in others)
+        text = "".join(f"{build.slot(one.target)} = {build.slot(one.value)}\n" for one in named)
+        text += "".join(f"{build.slot([node])}\n" for node in others)
         if logs and not site.dual:
             told = f"{{torch}}.compiler.is_compiling() and {build.slot(test)}"
             text = f"if not {told}:\n    {build.slot(logs)}\n{text}"
@@ -164,6 +167,28 @@ class MaskedUpdateInBranch(Rule):
             """,
             calls=("f(torch.arange(-2.0, 4.0))", "f(torch.ones(4))"),
         ),
+        Rewrites(
+            before="""
+                def f(carry, done, x):
+                    for t in range(len(x)):
+                        carry = carry + x[t]
+                        if (ended := done[t] > 0).any():
+                            carry[ended] = 0.5
+                    return carry
+            """,
+            after="""
+                def f(carry, done, x):
+                    for t in range(len(x)):
+                        carry = carry + x[t]
+                        ended = done[t] > 0
+                        carry[ended] = 0.5
+                    return carry
+            """,
+            calls=(
+                "f(torch.zeros(3), torch.tensor([[0, 1, 0], [0, 0, 0]]), torch.ones(2, 3))",
+                "f(torch.zeros(2), torch.tensor([[1, 1]]), torch.ones(1, 2))",
+            ),
+        ),
         Leaves(
             source="""
                 def f(x, mask):
@@ -215,10 +240,15 @@ def _mask_of(module: Module, test: ast.expr) -> tuple[ast.expr, bool] | None:
         if isinstance(called, ast.Call) and isinstance(called.func, ast.Attribute) and called.func.attr == "all":
             owner, given = called.func.value, called.args
             whole = given[0] if len(given) == 1 and dotted(owner) == "torch" else owner if not given else None
-            return (whole, False) if whole is not None and is_pure(whole) and _may_mask(module, whole) else None
+            return _known(module, whole, False)
         return None
-    mask = any_true(test)
-    return (mask, True) if mask is not None and is_pure(mask) and _may_mask(module, mask) else None
+    return _known(module, any_true(test), True)
+
+
+def _known(module: Module, mask: ast.expr | None, when: bool) -> tuple[ast.expr, bool] | None:
+    """The mask, or the name that the condition gives it, where it may be one."""
+    mask = mask.target if isinstance(mask, ast.NamedExpr) and is_pure(mask.value) else mask
+    return (mask, when) if mask is not None and is_pure(mask) and _may_mask(module, mask) else None
 
 
 def _may_mask(module: Module, mask: ast.expr) -> bool:

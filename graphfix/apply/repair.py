@@ -177,10 +177,21 @@ class Repair:
         if self.sources.patched:  # an earlier target's fixes may have repaired this one as well
             state = run_patched(target, self.sources, original, STEP_BACKEND, self._options, self._tell(target))
         tried: set[tuple[object, ...]] = set()
-        while not self._spent() and (trial := next(self._untried(target, state, tried), None)) is not None:
+        rejected: dict[tuple[object, ...], int] = {}
+        retried: set[tuple[object, ...]] = set()
+        while not self._spent():
+            trial = next(self._untried(target, state, tried), None)
+            if trial is None:  # what was rejected before the last fix may hold on top of it, so it is tried once more
+                again = {key for key, kept in rejected.items() if kept < len(self.kept)} - retried
+                if not again:
+                    break
+                tried -= again
+                retried |= again
+                continue
             better = self._prove(target, original, state, trial)
             if better is None:
                 tried.add(trial.key)
+                rejected.setdefault(trial.key, len(self.kept))
             state = better or state
 
     def _spent(self) -> bool:

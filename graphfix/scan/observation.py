@@ -135,6 +135,8 @@ class Observation:
             site.count(event)
             by_real.setdefault(real, site)
         kept = [site for site in merged(list(placed.values())) if not site.suppressed(rules)]
+        users = [site for site in kept if not is_library(site.frame["path"])]
+        kept = users or kept  # a library's own functions are compiled by themselves once a break lets them run
         ended = Counter(tuple(graph["ended_by"]) for graph in self._graphs() if graph.get("ended_by"))
         for site in kept:
             site.graphs = sum(ended[place] for place in site.places)
