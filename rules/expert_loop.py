@@ -447,6 +447,11 @@ class _Loop:
     place: str = ""
     wrote: bool = field(default=False)
 
+    def __post_init__(self) -> None:
+        names = {node.id for node in ast.walk(self.module.tree) if isinstance(node, ast.Name)}
+        names |= {node.arg for node in ast.walk(self.module.tree) if isinstance(node, ast.arg)}
+        self.chosen, self.rows = (name if name not in names else f"expert_{name}" for name in ("chosen", "rows"))
+
     def lines(self) -> list[str]:
         over = self.hits.all if self.hits and self.hits.assigned is None else ast.unparse(self.loop.iter)
         body = list(self._block(self.loop.body))
@@ -468,16 +473,17 @@ class _Loop:
         elif isinstance(node, ast.If) and (some := self._asks_for_tokens(node)) is not None:
             yield from self._block(node.body if some else [])
         elif isinstance(node, ast.Expr) and (added := self._index_add(node.value)) is not None:
-            yield f"{added[0]}.add_({{torch}}.where(rows, {added[1]}, 0))"
+            yield f"{added[0]}.add_({{torch}}.where({self.rows}, {added[1]}, 0))"
         elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and (to := self._rows_of(node.target)):
             self.wrote = True
-            yield f"{to}.add_({{torch}}.where(rows, {self._text(node.value)}, 0))"
+            yield f"{to}.add_({{torch}}.where({self.rows}, {self._text(node.value)}, 0))"
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and (to := self._rows_of(node.targets[0])):
             self.wrote = True
-            yield f"{to}.copy_({{torch}}.where(rows, {self._text(node.value)}, {to}))"
+            yield f"{to}.copy_({{torch}}.where({self.rows}, {self._text(node.value)}, {to}))"
         elif isinstance(node, ast.Assign) and not any(isinstance(n, ast.Subscript) for n in node.targets):
             if len(node.targets) == 1 and (added := self._index_add(node.value)) is not None:
-                yield f"{ast.unparse(node.targets[0])} = {added[0]} + {{torch}}.where(rows, {added[1]}, 0)"
+                summed = f"{added[0]} + {{torch}}.where({self.rows}, {added[1]}, 0)"
+                yield f"{ast.unparse(node.targets[0])} = {summed}"
             else:
                 yield f"{' = '.join(map(_bare, node.targets))} = {self._text(node.value)}"
         else:
@@ -491,15 +497,15 @@ class _Loop:
             raise _OtherPattern
         self.place = next((name for name in names if name != self.token), "")
         text = self._text(mask) if isinstance(mask, ast.Subscript | ast.Name | ast.Call) else f"({self._text(mask)})"
-        yield f"chosen = {text}{'.T' if len(names) == 2 and names[1] == self.token else ''}.bool()"
+        yield f"{self.chosen} = {text}{'.T' if len(names) == 2 and names[1] == self.token else ''}.bool()"
         stores = [node for node in ast.walk(self.loop) if isinstance(node, ast.Subscript) and _is_stored(node)]
         to = next((node.value for node in stores if self._rows_of(node)), None)
         if len(names) == 2:
-            yield "rows = chosen.any(1, keepdim=True)"
+            yield f"{self.rows} = {self.chosen}.any(1, keepdim=True)"
         elif to is not None and (self.deep or _dimensions(self.module, to) not in (2, None)):
-            yield f"rows = chosen[(..., *(None,) * ({ast.unparse(to)}.dim() - 1))]"
+            yield f"{self.rows} = {self.chosen}[(..., *(None,) * ({ast.unparse(to)}.dim() - 1))]"
         else:
-            yield "rows = chosen[:, None]"
+            yield f"{self.rows} = {self.chosen}[:, None]"
 
     def _picks_rows(self, name: str) -> bool:
         """Whether a name alone selects rows somewhere in the loop."""
@@ -600,7 +606,7 @@ class _Loop:
             kept = ", keepdim=True" if names[2:] == ["None"] else ""
             if names[2:] not in ([], ["None"]):
                 raise _OtherPattern
-            return f"_torch_.where(chosen, {of}, 0).sum(1{kept})"
+            return f"_torch_.where({self.chosen}, {of}, 0).sum(1{kept})"
         if self.place in names:
             raise _OtherPattern
         return f"{of}[{', '.join(':' if name == self.token else name for name in names)}]"
