@@ -64,6 +64,9 @@ def whole_read(module: Module, node: ast.expr) -> ast.expr:
 
 def lengths_read(module: Module, node: ast.AST) -> list[ast.expr]:
     """The lengths that the code at a break reads: in the expression itself, or where its names got their values."""
+    above = next(module.parents(node), None)
+    if isinstance(above, ast.Call) and is_length(above) and node in above.args:  # `n.tolist()` in `max(n.tolist())`
+        node = above
     found = [whole_read(module, part) for part in ast.walk(node) if is_length(part)]  # type: ignore[arg-type]
     if isinstance(node, ast.Call) and tensor_of(node) is not node and not found and _NAMED.search(ast.unparse(node)):
         found = [node]
@@ -96,10 +99,13 @@ def statement_of(module: Module, node: ast.AST) -> ast.stmt | None:
 
 
 def as_tensor_text(node: ast.expr) -> str:
-    """The text of a read's tensor; the builtin `max(n)` as `n.max()`."""
+    """The text of a read's tensor; the builtin `max(n)`, or `max(n.tolist())`, as `n.max()`."""
     inner = tensor_of(node)
-    if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name):
-        inner = ast.Call(ast.Attribute(inner.args[0], "max", ast.Load()), [], [])
+    if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and len(inner.args) == 1:
+        of = inner.args[0]
+        if isinstance(of, ast.Call) and isinstance(of.func, ast.Attribute) and of.func.attr == "tolist":
+            of = of.func.value
+        inner = ast.Call(ast.Attribute(of, "max", ast.Load()), [], [])
     return ast.unparse(inner)
 
 

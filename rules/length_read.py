@@ -62,9 +62,9 @@ class LengthRead(Rule):
             return
         for read in lengths_read(site.module, site.node):
             if is_pure(read):
-                yield from _handed_in(site, read, adding=False)
-                yield from _known_here(site, read)
-                yield from _handed_in(site, read, adding=True)
+                yield from _at(site, read, read)
+                if (returned := _returned(site, read)) is not None:
+                    yield from _at(*returned)
 
     cases = (
         Rewrites(
@@ -230,14 +230,34 @@ class LengthRead(Rule):
     )
 
 
-def _known_here(site: Site, read: ast.expr) -> Iterator[Rewrite | None]:
-    """The dimension in place of the read."""
+def _at(site: Site, read: ast.expr, length: ast.expr) -> Iterator[Rewrite | None]:
+    """The dimension where a length is read: handed in by the caller, or known there."""
+    yield from _handed_in(site, read, length, adding=False)
+    yield from _known_here(site, read, length)
+    yield from _handed_in(site, read, length, adding=True)
+
+
+def _returned(site: Site, read: ast.expr) -> tuple[Site, ast.expr, ast.expr] | None:
+    """The call of a function that returns the length that it reads, and the length in the caller's words."""
+    outer, function = site.around, site.module.function_of(read)
+    if outer is None or function is None or not isinstance(outer.node, ast.Call) or not _calls(outer.node, function):
+        return None
+    around = next((one for one in site.module.parents(read) if not isinstance(one, ast.IfExp)), None)
+    given = handed_in(function, outer.node)
+    if not isinstance(around, ast.Return) or given is None:
+        return None
+    words = Translate(site.module, function, given).of(tensor_of(read))
+    return (outer, outer.node, words) if words is not None and is_pure(words) else None
+
+
+def _known_here(site: Site, read: ast.expr, length: ast.expr) -> Iterator[Rewrite | None]:
+    """The dimension in place of the read of a length."""
     statement = statement_of(site.module, read)
     if statement is None or isinstance(statement, ast.While):
         return
-    tensor = as_tensor_text(read)
+    tensor = as_tensor_text(length)
     direct = replace(site, dual=False)
-    for dimension, besides in candidates(site.module, statement, statement, read):
+    for dimension, besides in candidates(site.module, statement, statement, length):
         if (guard := _guard(site, statement, tensor, dimension, besides)) is None:
             continue
         template = f"{dimension} if {{torch}}.compiler.is_compiling() else {{read}}"
@@ -255,7 +275,7 @@ def _guard(site: Site, statement: ast.stmt, tensor: str, dimension: str, besides
     return guard and replace(guard, assumption=assumption)
 
 
-def _handed_in(site: Site, read: ast.expr, adding: bool) -> Iterator[Rewrite | None]:
+def _handed_in(site: Site, read: ast.expr, length: ast.expr, adding: bool) -> Iterator[Rewrite | None]:
     """The dimension as an argument of the call that leads here; for a parameter that is new if `adding`."""
     outer, function = site.around, site.module.function_of(read)
     if outer is None or function is None or not isinstance(outer.node, ast.Call) or not _calls(outer.node, function):
@@ -266,7 +286,7 @@ def _handed_in(site: Site, read: ast.expr, adding: bool) -> Iterator[Rewrite | N
     known = next(iter(_parameters(site.module, read, function)), None)
     if adding == (known is not None):
         return
-    words = Translate(site.module, function, given).of(tensor_of(read))
+    words = Translate(site.module, function, given).of(tensor_of(length))
     parameter, change = (known, Rewrite(())) if known else _new_parameter(site, read, function)
     if words is None or parameter is None or not is_pure(words):
         return
