@@ -23,21 +23,28 @@ def section(name: str, verbose: bool = True):
             print(f"[prof] {name}: {spent * 1e3:.2f} ms", file=sys.stderr)
 
 
+class GCNLayer(nn.Linear):
+    def forward(self, x: Tensor, adj: Tensor) -> Tensor:
+        return adj @ super().forward(x)
+
+
+def sym_normalise(adj: Tensor) -> Tensor:
+    adj = adj + torch.eye(adj.size(0))
+    inv = adj.sum(-1).rsqrt()
+    return inv[:, None] * adj * inv[None, :]
+
+
 class GCN(nn.Module):
     def __init__(self, dims: tuple[int, ...] = (6, 12, 4)):
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(i, o) for i, o in zip(dims[:-1], dims[1:])])
+        self.layers = nn.ModuleList([GCNLayer(i, o) for i, o in zip(dims[:-1], dims[1:])])
 
     def forward(self, x: Tensor, adj: Tensor) -> Tensor:
         with section("normalise", verbose=False):
-            adj = adj + torch.eye(adj.size(0))
-            inv = adj.sum(-1).rsqrt()
-            adj = inv[:, None] * adj * inv[None, :]
-        with section("gcn0"):
-            x = adj @ self.layers[0](x)
-        x = x.relu()
-        with section("gcn1"):
-            x = adj @ self.layers[1](x)
+            adj = sym_normalise(adj)
+        for i, layer in enumerate(self.layers):
+            with section(f"gcn{i}"):
+                x = layer(x if i == 0 else x.relu(), adj)
         return x
 
 

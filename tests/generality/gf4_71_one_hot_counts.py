@@ -12,6 +12,7 @@ class BagOfBytes(nn.Module):
         self.table = nn.Parameter(torch.randn(max_symbols, dim))
 
     def forward(self, ids, weights=None):
+        ids = ids.clamp(max=self.table.size(0) - 1)
         hot = F.one_hot(ids).to(self.table.dtype)          # (B, T, n_seen)
         if weights is not None:
             hot = hot * weights.unsqueeze(-1)

@@ -9,6 +9,7 @@ import graphfix
 class AttnReadout(nn.Module):
     def __init__(self, dim: int = 6) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(dim)
         self.score = nn.Linear(dim, 1)
         self.value = nn.Linear(dim, dim)
 
@@ -17,7 +18,7 @@ class AttnReadout(nn.Module):
         return (a * self.value(nodes)).sum(dim=0)
 
     def forward(self, x: Tensor, batch_num_nodes: Tensor) -> Tensor:
-        chunks: List[Tensor] = list(torch.split(x, batch_num_nodes.tolist()))
+        chunks: List[Tensor] = list(torch.split(self.norm(x), batch_num_nodes.tolist()))
         pooled = torch.stack([self.readout(c) for c in chunks])
         return pooled.tanh()
 

@@ -18,11 +18,14 @@ class ProsodyEncoder(nn.Module):
         self.pre = nn.Conv1d(n_mels, n_mels, 3, padding=1)
         self.rnn = nn.LSTM(n_mels, hidden, batch_first=True, bidirectional=True)
 
+    def _recur(self, x, state):
+        with torch.backends.cudnn.flags(enabled=False):
+            return self.rnn(x, state)
+
     def forward(self, mel: Tensor, h0: Optional[Tensor] = None) -> EncOut:
         x = self.pre(mel.transpose(1, 2)).relu().transpose(1, 2)
         state = None if h0 is None else (h0, torch.zeros_like(h0))
-        with torch.backends.cudnn.flags(enabled=False):
-            y, (h, _) = self.rnn(x, state)
+        y, (h, _) = self._recur(x, state)
         out = EncOut(frames=y)
         return out._replace(summary=torch.cat([h[0], h[1]], dim=-1))
 

@@ -27,8 +27,9 @@ class RopeLM(nn.Module):
         self.rot = partial(rotate, interleaved=True)
 
     def forward(self, ids):
-        self.head.weight.data = self.emb.weight.data      # keep them tied
         x = self.emb(ids)
+        # someone reloads emb now and then; keep the head tied
+        self.head.weight = nn.Parameter(self.emb.weight.data, requires_grad=False)
         cos, sin = rope_table(ids.size(1), x.size(-1))
         att = (self.rot(x, cos, sin) @ self.rot(x, cos=cos, sin=sin).mT).softmax(-1)
         return self.head(att @ x)

@@ -28,6 +28,7 @@ class PairPotential(nn.Module):
         return e.sum()
 
     def forward(self, pos, src, dst, **kwargs):
+        pos = pos - pos.mean(dim=0, keepdim=True)
         pos.requires_grad_(True)
         try:
             e = self.energy(pos, src, dst, **filter_kwargs(self.energy, kwargs))

@@ -30,4 +30,4 @@ def ema_codebook():
     book = EMACodebook().eval()
     yield graphfix.Call(book, torch.randn(5, 4))
     yield graphfix.Call(book, torch.randn(5, 4))
-    yield graphfix.Call(book, z=torch.randn(3, 4))
+    yield graphfix.Call(book, z=2 * torch.randn(5, 4))

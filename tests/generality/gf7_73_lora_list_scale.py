@@ -29,4 +29,4 @@ def lora_mix():
     x = torch.randn(3, 6)
     yield graphfix.Call(m, x, ["style"], {"style": 0.8})
     yield graphfix.Call(m, x, adapters=["pose", "light"], weights={"pose": 0.25, "light": 0.5}, guidance=7.5)
-    yield graphfix.Call(m, torch.randn(2, 4, 6), ["style", "pose", "light"], guidance=3.0)
+    yield graphfix.Call(m, -x, ["style", "pose", "light"], weights={}, guidance=3.0)
