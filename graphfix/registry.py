@@ -129,5 +129,5 @@ def repairing(break_: Break, rules: Sequence[Rule]) -> list[Rule]:
 
 def _repairs(rule: Rule, break_: Break) -> bool:
     if break_.id is None:
-        return any(words in break_.explanation for words in rule.failures)
+        return any(words in text for words in rule.failures for text in (break_.type, break_.explanation))
     return break_.id in rule.repairs

@@ -185,7 +185,8 @@ class Rule:
     `is_compiling()` itself leaves it out.
 
     `repairs` holds the break ids that `rewrite` may repair, `failures` parts of what torch says where the compiler
-    itself fails (a break without an id) that it may repair. A rule that only finds has none, and `names` instead the
+    itself fails (a break without an id) that it may repair, `backend` the one that does so where another would not:
+    the cases are compiled with it. A rule that only finds has none, and `names` instead the
     ids of the breaks that it finds; what it finds where another rule finds something, too, is left to that one.
     `both_ways`: a rewrite of a branch is kept only where runs took both of its ways.
     `draws_less`: compiled code leaves out random numbers that eager code draws; only an unsafe rule may say so.
@@ -200,6 +201,7 @@ class Rule:
     safety: ClassVar[Safety]
     repairs: ClassVar[frozenset[str]] = frozenset()
     failures: ClassVar[tuple[str, ...]] = ()
+    backend: ClassVar[str] = ""
     names: ClassVar[frozenset[str]] = frozenset()
     marks: ClassVar[tuple[str, ...]] = ()
     anywhere: ClassVar[bool] = False

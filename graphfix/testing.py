@@ -135,9 +135,10 @@ def _run(cases: Sequence[_Prepared], options: Options, sources: Sequence[Sources
     for case, patched in zip(cases, sources, strict=True):
         target = Target(f"{_target_file(case.path)}::calls", case.label)
         results = str(case.path.with_suffix(".pt"))
-        steps: dict[str, Any] = {"against": results, "compile": [STEP_BACKEND]} if against else {"save": results}
+        backend = rule.backend or STEP_BACKEND
+        steps: dict[str, Any] = {"against": results, "compile": [backend]} if against else {"save": results}
         if rule.failures or rule.repairs & {_OF_BACKENDS, RECOMPILED}:
-            steps["compile"] = [STEP_BACKEND]
+            steps["compile"] = [backend]
         jobs.append(make_job(target, options, overlay=patched.patched, explain=True, check=True, **steps))
     batches = [[job] for job in jobs] if rule.failures and not against else [jobs]
     found = [seen for batch in batches for seen in observe_all(batch, options, lambda step: None)]

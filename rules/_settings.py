@@ -17,23 +17,38 @@ def with_setting(site: Site, setting: str, name: str = "") -> Iterator[Rewrite]:
     then into the break's own, for where the other may not be rewritten (docs/decisions/0027). `name`: a name that has
     to mean there what it means to Python.
     """
-    outermost = replace(site, module=site.callers[-1][0], node=site.callers[-1][1]) if site.callers else site
-    seen: set[str] = set()
-    for place in (outermost, site):
-        if place.module.path in seen or _has(place.module, setting) or _rebinds(place.module, name):
+    for place in _places(site):
+        if _has(place.module, setting, "config") or _rebinds(place.module, name):
             continue
-        seen.add(place.module.path)
-        if (found := _added(place, setting)) is not None:
+        if (found := _added(place, f"{{torch}}._dynamo.config.{setting}")) is not None:
             yield found
 
 
-def _added(site: Site, setting: str) -> Rewrite | None:
-    line = f"{{torch}}._dynamo.config.{setting}"
+def with_call(site: Site, module: str, call: str) -> Iterator[Rewrite]:
+    """Rewrites that import a module of torch, and call a function of it (`{torch}.….f(…)`), where a setting would go."""
+    for place in _places(site):
+        word = call.partition("(")[0].rpartition(".")[2]
+        if _has(place.module, call.replace("{torch}", "torch"), word):
+            continue
+        if (found := _added(place, call, f"import {module}")) is not None:
+            yield found
+
+
+def _places(site: Site) -> Iterator[Site]:
+    """The outermost call that led to the break, and the break itself where it is in another module."""
+    outermost = replace(site, module=site.callers[-1][0], node=site.callers[-1][1]) if site.callers else site
+    yield outermost
+    if site.module.path != outermost.module.path:
+        yield site
+
+
+def _added(site: Site, line: str, needed: str = "") -> Rewrite | None:
     imports = _last_import(site.module)
     if imports is not None:
-        return site.replace(imports, f"{{imports}}\n\n{line}\n", imports=imports)
+        between = f"{needed}\n\n" if needed else "\n"
+        return site.replace(imports, f"{{imports}}\n{between}{line}\n", imports=imports)
     body = [node for node in site.module.tree.body if not _is_docstring(node)]
-    return site.before(body[0], line) if body else None
+    return site.before(body[0], f"{needed}\n{line}".strip()) if body else None
 
 
 def _last_import(module: Module) -> ast.stmt | None:
@@ -51,12 +66,10 @@ def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _has(module: Module, setting: str) -> bool:
-    """Whether the module sets it already."""
-    wanted = "".join(setting.split())
-    return any(
-        wanted in "".join(ast.unparse(node).split()) for node in module.tree.body if "config" in ast.unparse(node)
-    )
+def _has(module: Module, line: str, word: str) -> bool:
+    """Whether the module holds the line already, in a statement with the word."""
+    wanted = "".join(line.split())
+    return any(wanted in "".join(ast.unparse(node).split()) for node in module.tree.body if word in ast.unparse(node))
 
 
 def _rebinds(module: Module, name: str) -> bool:

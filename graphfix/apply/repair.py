@@ -135,6 +135,7 @@ class Repair:
         self._start = time.monotonic()
         self.dropped: list[FixRecord] = []
         self._judged: dict[tuple[object, ...], TargetReport] = {}
+        self._ran: dict[tuple[object, ...], Observation] = {}
         self._answers: dict[tuple[object, ...], bool] = {}
 
     @property
@@ -430,13 +431,56 @@ class Repair:
 
     def _settle(self, target: Target, original: Reference) -> None:
         """Take back the target's own fixes, the newest first, until its verdict under the user's backend holds, or
-        fails without any fix as well (unless nothing of it is compiled, with the fixes or without)."""
+        fails without any fix as well (unless nothing of it is compiled, with the fixes or without).
+
+        Where that backend itself fails, fixes for that are tried before.
+        """
         while self.kept and self.kept[-1].target == target:
             found = self._judge(target, original).verdict
             if found is None or found.ok or (found.inherited and found.after.graphs):
                 return
-            if not self._take_back(found, original.observation):
+            if not self._repair_backend(target, original) and not self._take_back(found, original.observation):
                 return
+
+    def _repair_backend(self, target: Target, original: Reference) -> bool:
+        """Keep fixes for what only the user's backend fails on, where they make its verdict hold; else none of them.
+
+        Each is kept for now if what it was made for is gone: the next failure may be another one.
+        """
+        if self._policy.backend in (STEP_BACKEND, "eager"):
+            return False
+        before, kept, findings = self.sources, len(self.kept), len(self.findings)
+        state = self._run(target, self.sources, original)
+        tried: set[tuple[object, ...]] = set()
+        while not self._spent():
+            trials = self._untried(target, state, tried)
+            trial = next((one for one in trials if one.site.event["id"] is None), None)
+            if trial is None:
+                break
+            tried.add(trial.key)
+            after = self._run(target, self._with(trial), original)
+            seen = self._witness(target, state, trial)
+            against = seen.difference if seen else None
+            if self._failure(trial.site) in map(self._failure, after.sites(self._with(trial), self._options.rules)):
+                against = f"{self._policy.backend} still fails"
+            if against is not None:
+                self._drop(trial, FixStatus.REJECTED, against)
+                continue
+            state = self._keep(target, trial, seen, after)
+            found = self._judge(target, original).verdict
+            if found is None or found.ok:
+                return True
+        for one in self.kept[kept:]:
+            reason = f"{self._policy.backend} fails elsewhere then"
+            self.dropped.append(replace(one.record, status=FixStatus.REJECTED, reason=reason))
+        del self.kept[kept:], self.findings[findings:]
+        self.sources = before
+        return False
+
+    @staticmethod
+    def _failure(site: Placed) -> tuple[object, ...]:
+        """What tells one failure of the compiler from the next, at the same place too."""
+        return (*key(site), site.event["explanation"])
 
     def _judge(self, target: Target, original: Reference) -> TargetReport:
         """The target's report on all kept fixes; without a verdict where it runs none of the changed files."""
@@ -473,8 +517,13 @@ class Repair:
         return more and not _hides(before.sites(Sources(), self._options.rules))
 
     def _run(self, target: Target, sources: Sources, original: Reference) -> Observation:
-        self._progress(target.name, f"judging under {self._policy.backend}")
-        return run_patched(target, sources, original, self._policy.backend, self._options, self._tell(target))
+        state = (target, *sorted(sources.patched.items()))
+        if state not in self._ran:
+            self._progress(target.name, f"judging under {self._policy.backend}")
+            self._ran[state] = run_patched(
+                target, sources, original, self._policy.backend, self._options, self._tell(target)
+            )
+        return self._ran[state]
 
     def _take_back(self, failed: Verdict, seen: Observation) -> bool:
         """Take back the newest fix of a file that the failed target runs, with later ones of the same files.

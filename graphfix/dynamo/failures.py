@@ -12,10 +12,13 @@ import torch
 from graphfix.printed import frames_in
 
 _USER_CODE = re.compile(r"from user code:\n(?P<stack>(?:.*\n?)*)")
-_BEHIND = re.compile(r"\n(?:from user code|Original traceback|\s*Hint:)")
+_BEHIND = re.compile(r"\n(?:from user code|Original traceback|Found from :|\s*Hint:)")
 """Follows what the error says itself."""
-_OPERATION = re.compile(r"Original traceback:\n(?P<stack>(?:.*\n?)*)")
-"""Heads the stack of the operation that a backend failed on, after Dynamo had traced all of the frame."""
+_OPERATION = re.compile(r"(?:Original traceback:|\nFound from :) *\n(?P<stack>(?:.*\n?)*)")
+"""Heads the stack of the operation that a backend failed on, after Dynamo had traced all of the frame (the second where
+Inductor failed to lower it)."""
+_LOWERED = re.compile(r"\n\s*target: (?P<name>\S+)\n")
+"""Names the operation that Inductor failed to lower; its arguments follow, which can be thousands of lines."""
 
 
 def compiler_failure(error: BaseException) -> dict[str, Any] | None:
@@ -24,11 +27,14 @@ def compiler_failure(error: BaseException) -> dict[str, Any] | None:
     if not own_kind and not _raised_in_compiler(error):
         return None
     text = str(error)
+    explanation = _both_ends(_BEHIND.split(text)[0].strip())
+    if (lowered := _LOWERED.search(text)) is not None and lowered["name"] not in explanation:
+        explanation = f"{explanation} (at {lowered['name']})"
     return {
         "event": "break",
         "id": None,
         "type": f"{type(error).__name__} inside torch.compile",
-        "explanation": _both_ends(_BEHIND.split(text)[0].strip()),
+        "explanation": explanation,
         "hints": ["Dynamo itself failed here; the call runs in eager only where torch.compile is left out."],
         "consequences": [],
         "hides_rest": True,
