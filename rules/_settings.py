@@ -25,7 +25,7 @@ def with_setting(site: Site, setting: str, name: str = "") -> Iterator[Rewrite]:
 
 
 def with_call(site: Site, module: str, call: str) -> Iterator[Rewrite]:
-    """Rewrites that import a module of torch, and call a function of it (`{torch}.….f(…)`), where a setting would go."""
+    """Rewrites that import a module of torch and call a function of it (`{torch}.….f(…)`), where a setting would go."""
     for place in _places(site):
         word = call.partition("(")[0].rpartition(".")[2]
         if _has(place.module, call.replace("{torch}", "torch"), word):

@@ -32,7 +32,8 @@ class BranchOnDataSize(Rule):
     Why it breaks the graph:
         A size that was read from a tensor (with `torch._dynamo.config.capture_scalar_outputs`) is known at run time
         only, so Dynamo cannot tell which way to compile (GB0170; in a function that it inlines it says "Could not guard
-        on data-dependent expression"). Most such branches are for the exception: a table that has to grow, a chunk that is too long.
+        on data-dependent expression"). Most such branches are for the exception: a table that has to grow, a chunk that
+        is too long.
 
     Example:
         if table.shape[0] < x.shape[1]:

@@ -142,7 +142,7 @@ def _sizes(site: Site) -> Iterator[tuple[Module, ast.stmt, ast.expr, str]]:
     leading = [(site.module, site.node), *site.callers]
     modules |= {module.path: module for module, _ in leading}
     functions = {module.function_of(node) for module, node in leading}
-    found = []
+    found: list[tuple[bool, tuple[Module, ast.stmt, ast.expr, str]]] = []
     for module in modules.values():
         if not any(word in module.text for word in ("max(", "sum(", "amax(", "[-1]")):
             continue
@@ -151,9 +151,8 @@ def _sizes(site: Site) -> Iterator[tuple[Module, ast.stmt, ast.expr, str]]:
                 continue
             size = _size(module, node)
             if size is not None and is_pure(size[0]):
-                found.append((module.function_of(node) not in functions, module, node, *size))
-    for _, *one in sorted(found, key=lambda one: one[0]):
-        yield tuple(one)
+                found.append((module.function_of(node) not in functions, (module, node, *size)))
+    yield from (one for _, one in sorted(found, key=lambda one: one[0]))
 
 
 def _size(module: Module, statement: ast.Assign) -> tuple[ast.expr, str] | None:

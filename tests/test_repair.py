@@ -14,6 +14,7 @@ from conftest import ROOT
 
 from graphfix.apply.repair import Kept, Policy, Repair
 from graphfix.model import RECOMPILED, Edit, FixRecord, FixStatus, Target
+from graphfix.prove.verify import default_backend
 from graphfix.registry import all_rules
 from graphfix.rule import Rewrite, Rule, Safety, Site
 from graphfix.scan.dynamic import Options
@@ -587,3 +588,47 @@ def test_mutated_inputs_meet_an_object_as_it_was(tmp_path: Path) -> None:
     calls = ", ".join(f"graphfix.Call(Scheduler().step, {one})" for one in given)
     repair, _ = repaired(tmp_path, STEPPED, calls, *offered)
     assert [kept.record.rule for kept in repair.kept] == ["GF107", "GF208"], repair.dropped
+
+
+OVER_DATA = """torch._inductor.config.force_disable_caches = True
+
+layer = torch.nn.Conv1d(1, 2, 3, padding=1).requires_grad_(False)
+
+
+def places(lengths, table):
+    steps = torch.arange(lengths.max(), dtype=torch.float)
+    if table.shape[0] < len(steps):
+        table = torch.cat([table, torch.zeros(len(steps) - table.shape[0])])
+    return layer((steps * table.sum())[None, None])
+
+
+def f(lengths, table):
+    return places(lengths, table)
+"""
+"""One graph under aot_eager with the setting and one way of the branch; Inductor then fails in the convolution."""
+
+
+def repaired_under_inductor(tmp_path: Path, *rules: Rule) -> tuple[Repair, str]:
+    path = tmp_path / "model.py"
+    calls = ", ".join(f"graphfix.Call(f, torch.tensor([2, {most}]), torch.ones(9))" for most in (5, 7))
+    path.write_text(f"{HEAD}{OVER_DATA}\n\n@graphfix.target\ndef t():\n    yield from [{calls}]\n")
+    policy = Policy((tmp_path,), "inductor", unsafe=True)
+    repair = Repair(Options(rules, device="cpu"), policy, lambda *_: None)
+    repair.run([Target(f"{path}::t", "t")])
+    return repair, repair.sources.module(str(path)).text
+
+
+@pytest.mark.skipif(default_backend() != "inductor", reason="Inductor has no C++ compiler")
+def test_what_only_the_users_backend_fails_on_is_repaired(tmp_path: Path) -> None:
+    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF217", "GF601", "GF611", "GF612"))
+    assert [kept.record.rule for kept in repair.kept] == ["GF601", "GF217", "GF612"]
+    assert "torch._check(table.shape[0] >= len(steps))" in text
+    assert "make_fallback(torch.ops.aten.convolution" in text
+
+
+@pytest.mark.skipif(default_backend() != "inductor", reason="Inductor has no C++ compiler")
+def test_what_does_not_help_the_users_backend_is_taken_back(tmp_path: Path) -> None:
+    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF217", "GF601", "GF611"))
+    assert not repair.kept
+    assert OVER_DATA in text
+    assert all(record.status is FixStatus.REJECTED for record in repair.dropped)
