@@ -1,4 +1,4 @@
-"""GF217: a branch on a size that is data, which went one way on all calls."""
+"""GF218: a branch on a size that is data, which went one way on all calls."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class BranchOnDataSize(Rule):
         way.
     """
 
-    code, name = "GF217", "branch-on-data-size"
+    code, name = "GF218", "branch-on-data-size"
     title = "say which way a branch on a size from data goes, and check that it does"
     safety = Safety.UNSAFE
     repairs = frozenset({"GB0170"})

@@ -620,15 +620,15 @@ def repaired_under_inductor(tmp_path: Path, *rules: Rule) -> tuple[Repair, str]:
 
 @pytest.mark.skipif(default_backend() != "inductor", reason="Inductor has no C++ compiler")
 def test_what_only_the_users_backend_fails_on_is_repaired(tmp_path: Path) -> None:
-    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF217", "GF601", "GF611", "GF612"))
-    assert [kept.record.rule for kept in repair.kept] == ["GF601", "GF217", "GF612"]
+    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF218", "GF601", "GF611", "GF612"))
+    assert [kept.record.rule for kept in repair.kept] == ["GF601", "GF218", "GF612"]
     assert "torch._check(table.shape[0] >= len(steps))" in text
     assert "make_fallback(torch.ops.aten.convolution" in text
 
 
 @pytest.mark.skipif(default_backend() != "inductor", reason="Inductor has no C++ compiler")
 def test_what_does_not_help_the_users_backend_is_taken_back(tmp_path: Path) -> None:
-    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF217", "GF601", "GF611"))
+    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF218", "GF601", "GF611"))
     assert [kept.record.rule for kept in repair.kept] == ["GF601"]  # behind the break the size is an input's
     assert OVER_DATA in text
-    assert any(record.rule == "GF217" and "under inductor" in record.reason for record in repair.dropped)
+    assert any(record.rule == "GF218" and "under inductor" in record.reason for record in repair.dropped)
