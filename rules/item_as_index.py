@@ -129,6 +129,23 @@ class ItemAsIndex(Rule):
             """,
             calls=("f(torch.arange(12.0).reshape(4, 3), torch.tensor(2))", "f(torch.ones(3, 3), torch.tensor([-1]))"),
         ),
+        Rewrites(
+            before="""
+                def f(cache, new, at):
+                    cache[:, at.item()] = new  # the newest
+                    return cache * 2
+            """,
+            after="""
+                def f(cache, new, at):
+                    # the newest
+                    cache[:, at.reshape(1)] = new.unsqueeze(1)
+                    return cache * 2
+            """,
+            calls=(
+                "f(torch.zeros(2, 3), torch.ones(2), torch.tensor(1))",
+                "f(torch.zeros(2, 3, 4), torch.ones(2, 4), torch.tensor([2]))",
+            ),
+        ),
         Leaves(
             source="""
                 def f(x, at, row):
@@ -180,12 +197,20 @@ def _looked_up(site: Site, place: ast.Subscript, index: ast.expr) -> Rewrite | N
     if not isinstance(place.ctx, ast.Load):
         value = getattr(parent(site.module, place), "value", None)
         plain = parts[0] is index or _dim(parts, index) == 0 or isinstance(value, ast.Constant)
-        return guarded(site, numbers, site.replace(index, text, **numbers.parts)) if plain and value else None
+        if plain or value is None:
+            return guarded(site, numbers, site.replace(index, text, **numbers.parts)) if value else None
     dim = _dim(parts, index)
     if dim is None:
         return None
     given = dict(numbers.parts)
     shown = ", ".join(text if one is index else index_text(one, given) for one in parts)
+    if not isinstance(place.ctx, ast.Load):
+        statement = parent(site.module, place)
+        if not isinstance(statement, ast.Assign) or statement.targets != [place]:
+            return None
+        stored = f"{{place}}[{shown}] = {{value}}.unsqueeze({dim})\n"
+        changed = site.replace(statement, stored, **given, place=place.value, value=statement.value)
+        return guarded(site, numbers, changed)
     template = f"{{place}}[{shown}].squeeze({dim})"
     return guarded(site, numbers, site.replace(place, template, **given, place=place.value))
 
