@@ -13,11 +13,20 @@ _TENSOR = "{old}.detach().clone()"
 _LIST = "[one.detach().clone() for one in {old}]"
 _TUPLE = "tuple(one.detach().clone() for one in {old})"
 _DICT = "{key: one.detach().clone() for key, one in {old}.items()}"
+_TREE = """
+{torch}.utils._pytree.tree_map(
+    lambda one: one.detach().clone() if isinstance(one, {torch}.Tensor) else {deepcopy}(one),
+    {old},
+)
+"""
+_NO_TENSORS = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp, ast.Constant, ast.JoinedStr)
 
 
 class DeepcopyOfTensor(Rule):
     """What it does:
         Copies a tensor, or a list, tuple or dictionary of tensors, with `detach().clone()` instead of `copy.deepcopy`.
+        Where containers lie within one another, or hold other things as well, `tree_map` does so for their tensors, and
+        leaves the other things to `copy.deepcopy`.
 
     Why it breaks the graph:
         Dynamo does not trace the copying of a tensor by Python's copy module (GB4198).
@@ -46,7 +55,7 @@ class DeepcopyOfTensor(Rule):
             return
         old = call.args[0]
         for template in _templates(site, old):
-            yield site.replace(call, template, old=old)
+            yield site.replace(call, template, old=old, deepcopy=call.func)
 
     cases = (
         Rewrites(
@@ -124,6 +133,40 @@ class DeepcopyOfTensor(Rule):
             """,
             calls=("f(torch.ones(2, 3), torch.zeros(2))", "f(torch.ones(3, 3), torch.zeros(2))"),
         ),
+        Rewrites(
+            before="""
+                import copy
+                import torch
+
+                class Beam(torch.nn.Module):
+                    def forward(self, x, sizes):
+                        state = {"x": x, "hops": [(x.sin(), 0.5), (x.cos(), None)], "sizes": sizes, "name": "beam"}
+                        old = copy.deepcopy(state)  # as it was
+                        state["hops"][0][0].mul_(2)
+                        sizes.append(1)
+                        return old, state
+
+                f = Beam()
+            """,
+            after="""
+                import copy
+                import torch
+
+                class Beam(torch.nn.Module):
+                    def forward(self, x, sizes):
+                        state = {"x": x, "hops": [(x.sin(), 0.5), (x.cos(), None)], "sizes": sizes, "name": "beam"}
+                        old = torch.utils._pytree.tree_map(
+                            lambda one: one.detach().clone() if isinstance(one, torch.Tensor) else copy.deepcopy(one),
+                            state,
+                        )  # as it was
+                        state["hops"][0][0].mul_(2)
+                        sizes.append(1)
+                        return old, state
+
+                f = Beam()
+            """,
+            calls=("f(torch.ones(2), [1, 2])", "f(torch.ones(3), [])"),
+        ),
         Leaves(
             source="""
                 import copy
@@ -157,12 +200,25 @@ class DeepcopyOfTensor(Rule):
 def _templates(site: Site, old: ast.expr) -> list[str]:
     """The likeliest forms for what is copied, by its own text, or that of the name's only value."""
     value = (only_value(site.module, old) if isinstance(old, ast.Name) else None) or old
+    if any(isinstance(part, _NO_TENSORS) for part in _parts(value)):
+        return [_TREE]
     if isinstance(value, ast.List | ast.ListComp):
-        return [_LIST]
+        return [_LIST, _TREE]
     if isinstance(value, ast.Tuple):
-        return [_TUPLE]
+        return [_TUPLE, _TREE]
     if isinstance(value, ast.Dict | ast.DictComp):
-        return [_DICT]
+        return [_DICT, _TREE]
     if site.module.analysis.tensor(old):
         return [_TENSOR]
-    return [_TENSOR, _LIST, _DICT, _TUPLE]
+    return [_TENSOR, _LIST, _DICT, _TUPLE, _TREE]
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    """What the text of a list, tuple or dictionary puts into it."""
+    if isinstance(node, ast.List | ast.Tuple):
+        return node.elts
+    if isinstance(node, ast.Dict):
+        return node.values
+    if isinstance(node, ast.ListComp):
+        return [node.elt]
+    return [node.value] if isinstance(node, ast.DictComp) else []
