@@ -70,7 +70,19 @@ class Reader:
             return [Plain(self.build.slot([node]))]
         if self._compiled and isinstance(target, ast.Attribute) and _is_conversion_of(target, value):
             return [Plain(self.build.slot([node]))]
+        if isinstance(value, ast.ListComp) and (each := self._each(target, value)) is not None:
+            return [each]
         return [self._put(target, self._value(value))]
+
+    def _each(self, target: ast.expr, value: ast.ListComp) -> Put | None:
+        """`parts = [part * 2 for part in parts]`: each part is chosen by itself."""
+        (over,) = value.generators if len(value.generators) == 1 else (None,)
+        if over is None or over.ifs or over.is_async or not isinstance(over.target, ast.Name):
+            return None
+        if not isinstance(target, ast.Name) or not is_named(over.iter, target.id) or not is_pure(value.elt):
+            return None
+        name, part = target.id, over.target.id
+        return Put(name, f"{name} = [@ for {part} in {name}]", self._value(value.elt), part)
 
     def _is_fresh(self, owner: ast.expr, arm: Sequence[ast.stmt]) -> bool:
         """Whether a tensor is the arm's own: a name of it, given the result of an operator, which shares no memory."""

@@ -28,6 +28,8 @@ _STEPS = {
         "[-1]": "last row",
         "[0, 0]": "first",
         "[-1, 0]": "last",
+        ".min()": "first",
+        ".max()": "last",
     },
     "places": {**_SAME, "[0]": "first", "[-1]": "last", ".min()": "first", ".max()": "last"},
     "first row": {"[0]": "first"},

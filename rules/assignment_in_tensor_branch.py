@@ -359,6 +359,26 @@ class AssignmentInTensorBranch(Rule):
             """,
             calls=("f(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))", "f(torch.ones(3, 2))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(grads, limit: float = 1.0):
+                    norm = torch.stack([g.norm() for g in grads]).norm()
+                    if norm > limit:
+                        grads = [g * (limit / norm) for g in grads]
+                    return grads
+            """,
+            after="""
+                import torch
+
+                def f(grads, limit: float = 1.0):
+                    norm = torch.stack([g.norm() for g in grads]).norm()
+                    grads = [torch.where(norm > limit, g * (limit / norm), g) for g in grads]
+                    return grads
+            """,
+            calls=("f([torch.ones(3), torch.ones(2, 2)])",),
+        ),
         Leaves(
             source="""
                 import torch

@@ -148,15 +148,6 @@ class ItemAsIndex(Rule):
         ),
         Leaves(
             source="""
-                def f(x, at, row):
-                    x = x.clone()
-                    x[:, at.item()] = row
-                    return x
-            """,
-            calls=("f(torch.ones(3, 3), torch.tensor(2), torch.arange(3.0))",),
-        ),
-        Leaves(
-            source="""
                 def f(x, i):
                     scales = [1.0, 2.0, 3.0]
                     return x * scales[int(i)] + x[: int(i)].sum()
