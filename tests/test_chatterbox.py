@@ -16,12 +16,10 @@ pytestmark = [
     ),
 ]
 
-# target → (file, line, id) of the sites it must show, as found by hand in chatterbox-tts 0.1.7
+# target → (file, line, id) of the sites it must show, as found by hand in chatterbox-tts 0.1.7. Left out are encoder,
+# estimator, flow_inference and t3_decode_step: what they break on, these break on too.
 EXPECTED: dict[str, set[tuple[str, int, str | None]]] = {
-    "encoder": {("mask.py", 161, "GB0124")},
-    "estimator": {("mask.py", 161, "GB0124")},
     "flow": {("mask.py", 161, "GB0124"), ("mask.py", 186, "GB0124"), ("flow.py", 164, "GB0170")},
-    "flow_inference": {("mask.py", 161, "GB0124"), ("mask.py", 186, "GB0124"), ("flow.py", 164, "GB0170")},
     "flow_inference_meanflow": {
         ("mask.py", 161, "GB0124"),
         ("mask.py", 186, "GB0124"),
@@ -37,16 +35,14 @@ EXPECTED: dict[str, set[tuple[str, int, str | None]]] = {
     "voice_encoder": {("voice_encoder.py", 152, "GB0014")},
     "t3_conditioning": {("perceiver.py", 94, "GB0208")},
     "t3_prefill": {("t3_hf_backend.py", 95, "GB0291")},
-    "t3_decode_step": {("t3_hf_backend.py", 95, "GB0291")},
 }
-GRAPHS = {"encoder": 5, "estimator": 17, "flow": 32, "flow_inference": 34, "flow_inference_meanflow": 35, "vocoder": 1}
+GRAPHS = {"flow": 32, "flow_inference_meanflow": 35, "vocoder": 1}
 
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, dict[str, Any]]:
-    done = run_graphfix(
-        "scan", "examples/chatterbox/targets.py", "--format", "json", "--device", "cpu", "--jobs", "2", cwd=ROOT
-    )
+    targets = [f"examples/chatterbox/targets.py::{name}" for name in EXPECTED]
+    done = run_graphfix("scan", *targets, "--format", "json", "--device", "cpu", "--jobs", "2", cwd=ROOT)
     assert done.returncode == 1, done.stderr
     return {row["name"]: row for row in report(done)["targets"]}
 
