@@ -63,11 +63,13 @@ class DualWhere(Where):
     dual = True
 
 
-def repaired(tmp_path: Path, function: str, calls: str, *rules: Rule) -> tuple[Repair, str]:
+def repaired(
+    tmp_path: Path, function: str, calls: str, *rules: Rule, backend: str = "aot_eager", unsafe: bool = False
+) -> tuple[Repair, str]:
     """The finished repair of one target, and the new text of its file."""
     path = tmp_path / "model.py"
     path.write_text(f"{HEAD}{function}\n\n@graphfix.target\ndef t():\n    yield from [{calls}]\n")
-    repair = Repair(Options(rules, device="cpu"), Policy((tmp_path,), "aot_eager"), lambda *_: None)
+    repair = Repair(Options(rules, device="cpu"), Policy((tmp_path,), backend, unsafe=unsafe), lambda *_: None)
     repair.run([Target(f"{path}::t", "t")])
     return repair, repair.sources.module(str(path)).text
 
@@ -608,19 +610,19 @@ def f(lengths, table):
 """One graph under aot_eager with the setting and one way of the branch; Inductor then fails in the convolution."""
 
 
-def repaired_under_inductor(tmp_path: Path, *rules: Rule) -> tuple[Repair, str]:
-    path = tmp_path / "model.py"
-    calls = ", ".join(f"graphfix.Call(f, torch.tensor([2, {most}]), torch.ones(9))" for most in (5, 7))
-    path.write_text(f"{HEAD}{OVER_DATA}\n\n@graphfix.target\ndef t():\n    yield from [{calls}]\n")
-    policy = Policy((tmp_path,), "inductor", unsafe=True)
-    repair = Repair(Options(rules, device="cpu"), policy, lambda *_: None)
-    repair.run([Target(f"{path}::t", "t")])
-    return repair, repair.sources.module(str(path)).text
+OVER_DATA_CALLS = ", ".join(f"graphfix.Call(f, torch.tensor([2, {most}]), torch.ones(9))" for most in (5, 7))
 
 
 @pytest.mark.skipif(default_backend() != "inductor", reason="Inductor has no C++ compiler")
 def test_what_only_the_users_backend_fails_on_is_repaired(tmp_path: Path) -> None:
-    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF218", "GF601", "GF611", "GF612"))
+    repair, text = repaired(
+        tmp_path,
+        OVER_DATA,
+        OVER_DATA_CALLS,
+        *rules_called("GF218", "GF601", "GF611", "GF612"),
+        backend="inductor",
+        unsafe=True,
+    )
     assert [kept.record.rule for kept in repair.kept] == ["GF601", "GF218", "GF612"]
     assert "torch._check(table.shape[0] >= len(steps))" in text
     assert "make_fallback(torch.ops.aten.convolution" in text
@@ -628,7 +630,64 @@ def test_what_only_the_users_backend_fails_on_is_repaired(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(default_backend() != "inductor", reason="Inductor has no C++ compiler")
 def test_what_does_not_help_the_users_backend_is_taken_back(tmp_path: Path) -> None:
-    repair, text = repaired_under_inductor(tmp_path, *rules_called("GF218", "GF601", "GF611"))
+    repair, text = repaired(
+        tmp_path, OVER_DATA, OVER_DATA_CALLS, *rules_called("GF218", "GF601", "GF611"), backend="inductor", unsafe=True
+    )
     assert [kept.record.rule for kept in repair.kept] == ["GF601"]  # behind the break the size is an input's
     assert OVER_DATA in text
     assert any(record.rule == "GF218" and "under inductor" in record.reason for record in repair.dropped)
+
+
+def test_a_shortcut_that_no_input_takes_is_left_in(tmp_path: Path) -> None:
+    never = (
+        "def f(x, mask):\n    if (x * 0 == 1).any():\n        mask = None\n    return x if mask is None else x * mask\n"
+    )
+    repair, text = repaired(tmp_path, never, "graphfix.Call(f, torch.rand(3), torch.ones(3))", *rules_called("GF217"))
+    assert not repair.kept
+    assert [record.reason for record in repair.dropped] == ["no call and no other input took both ways of the branch"]
+    assert never in text
+
+
+def test_breaks_inside_the_logging_library_are_no_places(tmp_path: Path) -> None:
+    """Behind the first log call the library's functions are compiled by themselves, and break there."""
+    logs = (
+        "import logging\n\nlogging.getLogger('t').setLevel('DEBUG')\nlogging.getLogger('t').propagate = False\n\n\n"
+        "class Talks(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.logger = logging.getLogger('t')\n        self.logger.addHandler(logging.NullHandler())\n\n"
+        "    def forward(self, x):\n        self.logger.debug(f'mean {x.mean():.2f}')\n        y = x * 2\n"
+        "        self.logger.info('sum %s', y.sum())\n        return y\n"
+    )
+    repair, _ = repaired(tmp_path, logs, "graphfix.Call(Talks(), torch.rand(3))", *rules_called("GF301"))
+    assert [kept.record.rule for kept in repair.kept] == ["GF301", "GF301"], repair.dropped
+
+
+RETURNS = """def f(rew, val, done):
+    if not done.any():
+        return rew + val
+    carry = val[-1].clone()
+    out = torch.zeros_like(rew)
+    for t in reversed(range(rew.size(0))):
+        carry = rew[t] + carry / 2
+        if (ended := done[t] > 0).any():
+            carry[ended] = 0.5
+        out[t] = carry
+    return out
+"""
+
+
+def test_what_was_rejected_is_tried_again_on_later_fixes(tmp_path: Path) -> None:
+    """The early return compiles once the loop behind it does."""
+    calls = "graphfix.Call(f, torch.rand(4, 3), torch.rand(4, 3), torch.zeros(4, 3)), "
+    calls += "graphfix.Call(f, torch.rand(4, 3), torch.rand(4, 3), torch.eye(4)[:, :3])"
+    repair, _ = repaired(tmp_path, RETURNS, calls, *rules_called("GF203", "GF207"))
+    assert [kept.record.rule for kept in repair.kept] == ["GF203", "GF207"], repair.dropped
+    assert any(record.rule == "GF207" for record in repair.dropped)
+
+
+def test_compiled_code_may_copy_what_eager_hands_on(tmp_path: Path) -> None:
+    scaled = "def f(x):\n    if x.max() > 1:\n        x = x / 255\n    return x\n"
+    calls = "graphfix.Call(f, torch.full((3,), 9.0)), graphfix.Call(f, torch.rand(4))"
+    repair, text = repaired(tmp_path, scaled, calls, *rules_called("GF206"))
+    (kept,) = repair.kept
+    assert "elif x.max() > 1:" in text, kept.record.diff  # eager is as it was
+    assert "share memory" in repair.dropped[0].reason

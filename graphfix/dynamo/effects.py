@@ -128,7 +128,8 @@ def _globals(packages: frozenset[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in packages:
-            for key, value in list(vars(module).items()):
+            # a plain copy makes no objects on the way, for which garbage may be collected: Dynamo's takes globals away
+            for key, value in vars(module).copy().items():
                 with contextlib.suppress(Exception):  # what cannot be looked at is not compared
                     if key[:2] != "__" and is_plain(value):
                         found[f"{name}.{key}"] = snapshot(value)
