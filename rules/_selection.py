@@ -44,3 +44,27 @@ def reduced(module: Module, node: ast.expr) -> tuple[ast.expr, ast.expr | None, 
             break
         inner = parent
     return inner, None, ""
+
+
+def over_rows(module: Module, node: ast.expr) -> tuple[ast.expr, str] | None:
+    """What reduces selected rows for each place in a row, and how: `rows.mean(dim=0)`, `rows.max(0)[0]` (as `amax`)."""
+    method = next(module.parents(node), None)
+    call = next(module.parents(method), None) if isinstance(method, ast.Attribute) else None
+    if not isinstance(method, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not method:
+        return None
+    given = [*call.args, *(word.value for word in call.keywords if word.arg == "dim")]
+    if len(given) != 1 or len(call.keywords) + len(call.args) != 1 or ast.unparse(given[0]) != "0":
+        return None
+    if method.attr in ("sum", "mean", "amax", "amin"):
+        return call, method.attr
+    part = next(module.parents(call), None)
+    values = isinstance(part, ast.Attribute) and part.attr == "values"
+    first = isinstance(part, ast.Subscript) and ast.unparse(part.slice) == "0"
+    taken = method.attr in ("max", "min") and isinstance(part, ast.expr) and (values or first)
+    return (part, f"a{method.attr}") if taken and isinstance(part, ast.expr) else None
+
+
+def rows_reduced(kind: str, shaped: str, tensor: str, mask: str) -> str:
+    """The whole tensor reduced so under a mask, which is `shaped` as `where` takes it beside the tensor."""
+    text = f"{{torch}}.where({shaped}, {tensor}, {NEUTRAL[kind]}).flatten(0, {mask}.dim() - 1)"
+    return f"{text}.sum(0) / {mask}.sum()" if kind == "mean" else f"{text}.{kind}(0)"

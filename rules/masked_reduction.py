@@ -10,7 +10,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from ._lengths import statement_of
 from ._masks import Put, has_shape_of, mask_text, masked_read, reads_through
 from ._match import dotted, is_atom
-from ._selection import COUNTS, NEUTRAL, reduced
+from ._selection import COUNTS, NEUTRAL, over_rows, reduced, rows_reduced
 
 _LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 """Losses that are zero where both sides are."""
@@ -217,17 +217,12 @@ class MaskedReduction(Rule):
 
 def _over_rows(site: Site, tensor: ast.expr, mask: ast.expr) -> Rewrite | None:
     """`x[rows].mean(dim=0)`: the sum of what the mask selects, for each place in a row, and its mean."""
-    method = next(site.module.parents(site.node), None)
-    call = next(site.module.parents(method), None) if isinstance(method, ast.Attribute) else None
-    if not isinstance(method, ast.Attribute) or method.attr not in ("sum", "mean") or not isinstance(call, ast.Call):
+    found = over_rows(site.module, site.node) if isinstance(site.node, ast.expr) else None
+    if found is None or found[1] not in ("sum", "mean"):
         return None
-    given = [*call.args, *(word.value for word in call.keywords if word.arg == "dim")]
-    if len(given) != 1 or len(call.keywords) + len(call.args) != 1 or ast.unparse(given[0]) != "0":
-        return None
-    shaped, of = mask_text(site.module, tensor, mask), ast.unparse(tensor)
     whole = ast.unparse(mask) if is_atom(mask) else f"({ast.unparse(mask)})"
-    total = f"{{torch}}.where({shaped}, {of}, 0).flatten(0, {whole}.dim() - 1).sum(0)"
-    return site.replace(call, f"{total} / {whole}.sum()" if method.attr == "mean" else total)
+    text = rows_reduced(found[1], mask_text(site.module, tensor, mask), ast.unparse(tensor), whole)
+    return site.replace(found[0], text)
 
 
 def _loss(site: Site, mask: ast.expr, count: str) -> Rewrite | None:

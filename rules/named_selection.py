@@ -13,7 +13,7 @@ from ._condition import Build
 from ._hoist import following
 from ._masks import Put, has_shape_of, mask_text, masked_read
 from ._match import is_atom, last_value, meaning, same
-from ._selection import COUNTS, NEUTRAL, reduced
+from ._selection import COUNTS, NEUTRAL, over_rows, reduced, rows_reduced
 
 _EXTREMES = frozenset({"max", "amax", "min", "amin"})
 _LOSSES = frozenset(
@@ -132,6 +132,49 @@ class NamedSelection(Rule):
                     return torch.where(kept, torch.where(kept, x, 0).abs(), -torch.inf).max() + n + x.new_full((), 2.0)
             """,
             calls=("f(torch.arange(5.0))", "f(torch.tensor([0.0, torch.nan, 1.0]))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+                import torch.nn.functional as F
+
+                def f(x, y, mask):
+                    rows = x[mask]
+                    others = y[mask]
+                    best = rows.max(dim=0)[0] + rows.mean(0)
+                    return best * len(rows) + F.mse_loss(rows, others)
+            """,
+            after="""
+                import torch
+                import torch.nn.functional as F
+
+                def f(x, y, mask):
+                    rows = x
+                    kept = mask[(...,) + (None,) * (rows.dim() - mask.dim())]
+                    others = y
+                    kept_2 = mask[(...,) + (None,) * (others.dim() - mask.dim())]
+                    best = torch.where(kept, rows, -torch.inf).flatten(0, mask.dim() - 1).amax(0) + torch.where(kept, rows, 0).flatten(0, mask.dim() - 1).sum(0) / mask.sum()
+                    return best * mask.sum() + torch.where(kept, F.mse_loss(torch.where(kept, rows, 0), torch.where(kept_2, others, 0), reduction='none'), 0).sum() / kept.expand_as(rows).sum()
+            """,  # noqa: E501
+            calls=("f(torch.ones(3, 2), torch.zeros(3, 2), torch.arange(3) > 0)",),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x):
+                    seen = x[x > 0]
+                    return (x - seen.mean()) / seen.std()
+            """,
+            after="""
+                import torch
+
+                def f(x):
+                    kept = x > 0
+                    seen = x
+                    return (x - torch.where(kept, seen, 0).sum() / kept.sum()) / ((torch.where(kept, seen - torch.where(kept, seen, 0).sum() / kept.sum(), 0) ** 2).sum() / (kept.sum() - 1)).sqrt()
+            """,  # noqa: E501
+            calls=("f(torch.tensor([1.0, -4.0, 3.0]))", "f(torch.tensor([[1.0, -4.0], [3.0, 5.0]]))"),
         ),
         Leaves(
             source="""
@@ -312,27 +355,9 @@ class _Writer:
 
     def _over_rows(self, one: _Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """`valid.mean(dim=0)`, `valid.max(0)[0]`: what is reduced for each place in a row."""
-        method = next(self.module.parents(use), None)
-        call = next(self.module.parents(method), None) if isinstance(method, ast.Attribute) else None
-        if not isinstance(method, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not method:
+        if (found := over_rows(self.module, use)) is None:
             return None
-        given = [*call.args, *(word.value for word in call.keywords if word.arg == "dim")]
-        alone = len(given) == 1 == len(call.keywords) + len(call.args)
-        if method.attr not in {"sum", "mean", *_EXTREMES} or not alone or ast.unparse(given[0]) != "0":
-            return None
-        whole: ast.expr = call
-        if method.attr in ("max", "min"):
-            part = next(self.module.parents(call), None)
-            values = isinstance(part, ast.Attribute) and part.attr == "values"
-            first = isinstance(part, ast.Subscript) and ast.unparse(part.slice) == "0"
-            if not isinstance(part, ast.Attribute | ast.Subscript) or not (values or first):
-                return None
-            whole = part
-        filled = f"{{torch}}.where({self._shaped(one)}, {one.name}, {NEUTRAL[method.attr]})"
-        text = f"{filled}.flatten(0, {self.kept}.dim() - 1)"
-        if method.attr == "mean":
-            return whole, f"{text}.sum(0) / {self.kept}.sum()", "mean"
-        return whole, f"{text}.{method.attr if method.attr == 'sum' else f'a{method.attr[-3:]}'}(0)", method.attr
+        return found[0], rows_reduced(found[1], self._shaped(one), one.name, self.kept), found[1]
 
     def _deviation(self, one: _Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """`valid.std()`, `valid.var()` of all elements."""
