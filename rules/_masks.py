@@ -9,6 +9,9 @@ from graphfix.source.module import Module
 
 from ._match import dotted, is_pure, last_value, same
 
+OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//", ast.Mod: "%"}
+"""Operators of in-place updates."""
+
 
 def masked_read(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
     """The tensor and the mask of `x[m]`, `torch.masked_select(x, m)` or `x.masked_select(m)`."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from graphfix.source.module import Module
 
+from ._hoist import following
 from ._match import dotted
 
 NEUTRAL = {"sum": "0", "count_nonzero": "0", "any": "0", "norm": "0", "mean": "0", "all": "1", "prod": "1",
@@ -68,3 +71,54 @@ def rows_reduced(kind: str, shaped: str, tensor: str, mask: str) -> str:
     """The whole tensor reduced so under a mask, which is `shaped` as `where` takes it beside the tensor."""
     text = f"{{torch}}.where({shaped}, {tensor}, {NEUTRAL[kind]}).flatten(0, {mask}.dim() - 1)"
     return f"{text}.sum(0) / {mask}.sum()" if kind == "mean" else f"{text}.{kind}(0)"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A name for what is selected from a tensor, and where the name is read."""
+
+    statement: ast.Assign
+    name: str
+    tensor: ast.expr
+    uses: tuple[ast.Name, ...]
+
+
+def uses_of(module: Module, statement: ast.Assign, name: str) -> Iterator[ast.Name]:
+    """The reads of a name behind its statement, up to one of the same block that binds it anew."""
+    for one in following(module, statement):
+        yield from (part for part in ast.walk(one) if isinstance(part, ast.Name) and _reads(part, name))
+        if isinstance(one, ast.Assign) and any(stored(part) == name for part in ast.walk(one)):
+            return
+
+
+def is_alone(module: Module, one: Selection) -> bool:
+    """Whether every read of the name that may see the selection is among its uses."""
+    function = module.function_of(one.statement)
+    if function is None or not one.uses or (module.in_loop(one.statement) and names_in(one.tensor) & {one.name}):
+        return False
+    inside = {*one.uses, *(part for part in ast.walk(one.statement) if isinstance(part, ast.Name))}
+    last = max(use.lineno for use in one.uses)
+    block = {part for behind in following(module, one.statement) for part in ast.walk(behind)}
+    for part in ast.walk(function):
+        if isinstance(part, ast.Name) and part.id == one.name and part not in inside:
+            if isinstance(part.ctx, ast.Load) and part.lineno > last and part not in block:
+                return False
+            if not isinstance(part.ctx, ast.Load) and one.statement.lineno < part.lineno <= last:
+                around = next(module.parents(part), None)
+                if not isinstance(around, ast.Assign) or around not in following(module, one.statement):
+                    return False
+    return True
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """The names in an expression."""
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def stored(node: ast.AST) -> str | None:
+    """The name that a node binds, None where it binds none."""
+    return node.id if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) else None
+
+
+def _reads(node: ast.Name, name: str) -> bool:
+    return node.id == name and isinstance(node.ctx, ast.Load)

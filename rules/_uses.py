@@ -97,7 +97,7 @@ def target_of(module: Module, node: ast.expr) -> ast.expr | None:
     return None
 
 
-_MOVES_ON: dict[str, type[ast.expr]] = {"index": ast.Subscript, "full": ast.Call}
+_MOVES_ON: dict[str, type[ast.expr]] = {"index": ast.Subscript, "full": ast.Call, "bound": ast.Subscript}
 _TAKE_TENSORS = frozenset({"name", "return", "store", "in-place", "argument", "maker", "assert", "method", "message"})
 _NEED_NUMBERS = frozenset({"test", "index", "bound"})
 

@@ -33,9 +33,10 @@ def within(numbers: Numbers, name: str, part: ast.Slice) -> str:
     for sign, bound in ((">=", part.lower), ("<", part.upper)):
         if bound is None or (sign == ">=" and ast.unparse(bound) == "0"):
             continue
-        text = numbers.template(bound) if numbers.reads(bound) else ast.unparse(bound)
+        reads = numbers.reads(bound)
+        text = numbers.template(bound) if reads else ast.unparse(bound)
         conditions.append(f"{name} {sign} {text}")
-        if numbers.module.analysis.value(bound).kind is not Kind.PLAIN:
+        if reads or numbers.module.analysis.value(bound).kind is not Kind.PLAIN:
             numbers.guards.append(f"{text} >= 0")
     return all_of(conditions)
 

@@ -6,10 +6,8 @@ import ast
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
-from ._masks import Put, mask_text, masked_read, reads_through
+from ._masks import OPERATORS, Put, mask_text, masked_read, reads_through
 from ._match import is_atom, same
-
-_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//", ast.Mod: "%"}
 
 
 class MaskedUpdate(Rule):
@@ -43,7 +41,7 @@ class MaskedUpdate(Rule):
         statement = site.enclosing(ast.stmt)
         target: ast.expr
         if isinstance(statement, ast.AugAssign):
-            target, operator = statement.target, _OPERATORS.get(type(statement.op))
+            target, operator = statement.target, OPERATORS.get(type(statement.op))
         elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target, operator = statement.targets[0], ""
         else:

@@ -13,7 +13,18 @@ from ._condition import Build
 from ._hoist import following
 from ._masks import Put, has_shape_of, mask_text, masked_read
 from ._match import is_atom, last_value, meaning, same
-from ._selection import COUNTS, NEUTRAL, over_rows, reduced, rows_reduced
+from ._selection import (
+    COUNTS,
+    NEUTRAL,
+    Selection,
+    is_alone,
+    names_in,
+    over_rows,
+    reduced,
+    rows_reduced,
+    stored,
+    uses_of,
+)
 
 _EXTREMES = frozenset({"max", "amax", "min", "amin"})
 _LOSSES = frozenset(
@@ -187,17 +198,7 @@ class NamedSelection(Rule):
     )
 
 
-@dataclass(frozen=True)
-class _Selection:
-    """A name for what a mask selects from a tensor, and where the name is read."""
-
-    statement: ast.Assign
-    name: str
-    tensor: ast.expr
-    uses: tuple[ast.Name, ...]
-
-
-def _selections(module: Module, first: ast.Assign, mask: ast.expr) -> Iterator[_Selection]:
+def _selections(module: Module, first: ast.Assign, mask: ast.expr) -> Iterator[Selection]:
     """The statements of a block, from `first` on, that name what this mask selects; none where a name is read elsewhere
     than behind its statement."""
     for statement in (first, *following(module, first)):
@@ -205,53 +206,14 @@ def _selections(module: Module, first: ast.Assign, mask: ast.expr) -> Iterator[_
         if isinstance(statement, ast.Assign) and found is not None and same(found[1], mask):
             (target,) = statement.targets if len(statement.targets) == 1 else (None,)
             if isinstance(target, ast.Name):
-                yield _Selection(statement, target.id, found[0], tuple(_uses(module, statement, target.id)))
-        elif any(_stores(part) in _names(mask) for part in ast.walk(statement)):
+                yield Selection(statement, target.id, found[0], tuple(uses_of(module, statement, target.id)))
+        elif any(stored(part) in names_in(mask) for part in ast.walk(statement)):
             return
 
 
-def _names(node: ast.AST) -> set[str]:
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-
-
-def _stores(node: ast.AST) -> str | None:
-    return node.id if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) else None
-
-
-def _uses(module: Module, statement: ast.Assign, name: str) -> Iterator[ast.Name]:
-    """The reads of a name behind its statement, up to one of the same block that binds it anew."""
-    for one in following(module, statement):
-        yield from (part for part in ast.walk(one) if isinstance(part, ast.Name) and _reads(part, name))
-        if isinstance(one, ast.Assign) and any(_stores(part) == name for part in ast.walk(one)):
-            return
-
-
-def _reads(node: ast.Name, name: str) -> bool:
-    return node.id == name and isinstance(node.ctx, ast.Load)
-
-
-def _is_alone(module: Module, one: _Selection) -> bool:
-    """Whether every read of the name that may see the selection is among its uses."""
-    function = module.function_of(one.statement)
-    if function is None or not one.uses or (module.in_loop(one.statement) and _names(one.tensor) & {one.name}):
-        return False
-    inside = {*one.uses, *(part for part in ast.walk(one.statement) if isinstance(part, ast.Name))}
-    last = max(use.lineno for use in one.uses)
-    block = {part for behind in following(module, one.statement) for part in ast.walk(behind)}
-    for part in ast.walk(function):
-        if isinstance(part, ast.Name) and part.id == one.name and part not in inside:
-            if isinstance(part.ctx, ast.Load) and part.lineno > last and part not in block:
-                return False
-            if not isinstance(part.ctx, ast.Load) and one.statement.lineno < part.lineno <= last:
-                around = next(module.parents(part), None)
-                if not isinstance(around, ast.Assign) or around not in following(module, one.statement):
-                    return False
-    return True
-
-
-def _rewritten(site: Site, selections: Sequence[_Selection], mask: ast.expr) -> Rewrite | None:
+def _rewritten(site: Site, selections: Sequence[Selection], mask: ast.expr) -> Rewrite | None:
     module, build = site.module, Build(site.module, site.node)
-    if not all(_is_alone(module, one) for one in selections):
+    if not all(is_alone(module, one) for one in selections):
         return None
     kept = ast.unparse(mask) if is_atom(mask) else build.fresh("kept")
     writer = _Writer(build, mask, kept, {one.name: one for one in selections})
@@ -280,7 +242,7 @@ def _rewritten(site: Site, selections: Sequence[_Selection], mask: ast.expr) -> 
     return site.together(*parts)
 
 
-def _named(site: Site, one: _Selection, writer: _Writer, first: bool) -> Rewrite | None:
+def _named(site: Site, one: Selection, writer: _Writer, first: bool) -> Rewrite | None:
     """The statement that names the selection, naming the whole tensor instead."""
     plain, mask = replace(site, dual=False), writer.mask
     new = [f"{writer.kept} = {{mask}}"] if first and not is_atom(mask) else []
@@ -307,7 +269,7 @@ class _Writer:
     build: Build
     mask: ast.expr
     kept: str
-    names: dict[str, _Selection]
+    names: dict[str, Selection]
     shaped: dict[str, str] = field(default_factory=dict)
     """Names for the mask in the shape of a tensor, by the tensor's name."""
 
@@ -315,7 +277,7 @@ class _Writer:
     def module(self) -> Module:
         return self.build.module
 
-    def reduction(self, one: _Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
+    def reduction(self, one: Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """The expression that reduces what a use reads, its new text, and its kind; None where it is none."""
         inner, whole, kind = reduced(self.module, use)
         if whole is None:
@@ -333,11 +295,11 @@ class _Writer:
         text = f"{{torch}}.where({self._shaped(one)}, {value}, {NEUTRAL[kind]})"
         return whole, f"{text}.sum() / {count}" if kind == "mean" else f"{text}.{kind}()", kind
 
-    def _alike(self, one: _Selection) -> bool:
+    def _alike(self, one: Selection) -> bool:
         """Whether the mask has the tensor's shape for certain."""
         return has_shape_of(self.module, self.mask, one.tensor) or _is_flat(self.module, one.tensor)
 
-    def _shaped(self, one: _Selection) -> str:
+    def _shaped(self, one: Selection) -> str:
         """The mask as `where` takes it beside the tensor."""
         if self._alike(one):
             return self.kept
@@ -353,13 +315,13 @@ class _Writer:
         }
         return Put(texts).text(inner).replace("torch.where(", "{torch}.where(")
 
-    def _over_rows(self, one: _Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
+    def _over_rows(self, one: Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """`valid.mean(dim=0)`, `valid.max(0)[0]`: what is reduced for each place in a row."""
         if (found := over_rows(self.module, use)) is None:
             return None
         return found[0], rows_reduced(found[1], self._shaped(one), one.name, self.kept), found[1]
 
-    def _deviation(self, one: _Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
+    def _deviation(self, one: Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """`valid.std()`, `valid.var()` of all elements."""
         method = next(self.module.parents(use), None)
         call = next(self.module.parents(method), None) if isinstance(method, ast.Attribute) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
@@ -12,6 +13,7 @@ from ._clamps import as_two, two_bounds
 from ._dims import has_no_gradient
 from ._match import dotted
 from ._reads import parent
+from ._selection import names_in
 from ._uses import target_of
 
 _TAKE_TENSORS = frozenset({"sum", "max", "min", "len", "enumerate", "zip", "reversed", "list", "tuple", "iter"})
@@ -36,7 +38,8 @@ class TolistLoop(Rule):
 
     Safety:
         Proven. A tensor has the same elements in the same order; a run must show that what takes them computes the
-        same with tensors without dimensions.
+        same with tensors without dimensions. Where something is cut to a length among them, the graph breaks there
+        instead, and the rewrite stays only if another rule repairs that.
     """
 
     code, name = "GF110", "tolist-loop"
@@ -60,10 +63,8 @@ class TolistLoop(Rule):
             return _copied(site, above, text, tensor)
         if not _takes_tensor(module, call):
             return None
-        clamps = list(_clamps(module, call))
-        if not clamps:
-            return site.replace(call, text, tensor=tensor)
-        return site.replace_each([(call, text, {"tensor": tensor}), *clamps])
+        found = site.replace_each([(call, text, {"tensor": tensor}), *_clamps(module, call)])
+        return found and replace(found, onward=tuple(map(module.location, _cut_to(module, call))))
 
     cases = (
         Rewrites(
@@ -182,6 +183,22 @@ def _copied(site: Site, call: ast.Call, text: str, tensor: ast.expr) -> Rewrite 
     copied = f"{text}.to({given}, copy=True)" if given else f"{text}.clone()"
     parts = {str(one.arg): one.value for one in call.keywords}
     return site.replace(call, copied, tensor=tensor, **parts)
+
+
+def _cut_to(module: Module, call: ast.Call) -> Iterator[ast.Subscript]:
+    """What is cut to a length among the numbers: the graph breaks there instead."""
+    function = module.function_of(call)
+    if function is None:
+        return
+    target = target_of(module, call)
+    names = names_in(target) if target is not None else set()
+    loops = [one for one in ast.walk(function) if isinstance(one, ast.For | ast.comprehension)]
+    for loop in loops:
+        if names_in(loop.iter) & names or call in ast.walk(loop.iter):
+            names |= names_in(loop.target)
+    for node in ast.walk(function):
+        if isinstance(node, ast.Slice) and names_in(node) & names:
+            yield from (one for one in module.parents(node) if isinstance(one, ast.Subscript))
 
 
 def _clamps(module: Module, call: ast.Call) -> Iterator[tuple[ast.expr, str, dict[str, ast.AST]]]:

@@ -127,7 +127,7 @@ def verdict(
         if _is_patched(s, sources) and key(s) not in keys and not any(fewer_callers(was, s, sources) for was in known)
     ]
     error = before.error or after.error or (differs and str(differs)) or None
-    if error is None and after.graphs == 0 and not (step and before.graphs == 0 and sites):
+    if error is None and after.graphs == 0 and not (step and sites and (moves or before.graphs == 0)):
         error = "no graph was captured, so nothing is compiled"
     unsettled = moves or (step and bool(sites))
     error = (
