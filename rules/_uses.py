@@ -41,6 +41,8 @@ def use_of(module: Module, node: ast.expr) -> str:
         return {ast.Name: "name", ast.Subscript: "store"}.get(type(target_of(module, node)), "host")
     if isinstance(above, ast.Tuple) and target_of(module, node) is not None:
         return "name"
+    if isinstance(above, ast.List | ast.Tuple) and _is_made(module, above):
+        return "maker"
     if isinstance(above, ast.Tuple) and isinstance(parent(module, above), ast.Subscript):
         return "index"
     if isinstance(above, ast.Tuple) and isinstance(parent(module, above), ast.Return):
@@ -75,6 +77,12 @@ def _use_in_call(module: Module, call: ast.Call, node: ast.expr) -> str:
     if last in NEEDS_NUMBERS or _logs(call) or node is call.func:
         return "host"
     return "argument"
+
+
+def _is_made(module: Module, numbers: ast.List | ast.Tuple) -> bool:
+    """Whether a tensor is made of a list."""
+    call = parent(module, numbers)
+    return isinstance(call, ast.Call) and call.args[:1] == [numbers] and _use_in_call(module, call, numbers) == "maker"
 
 
 def _logs(call: ast.Call) -> bool:

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
+from ._condition import Build
 from ._lengths import statement_of
+from ._masks import Put, masked_read, reads_through
 from ._match import dotted, is_pure
 
 
 class BincountByValues(Rule):
     """What it does:
-        Counts into as many bins as `minlength` says, where Dynamo compiles.
+        Counts into as many bins as `minlength` says, where Dynamo compiles; of what a mask selects, with one more bin
+        for all else.
 
     Why it breaks the graph:
         `bincount` returns more bins than `minlength` where a value is larger, so that the size is known at run time
@@ -35,11 +38,10 @@ class BincountByValues(Rule):
     dual = True
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        call = site.node
-        if not site.dual or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        call, mask = _counted_at(site)
+        if not site.dual or call is None:
             return None
-        if call.func.attr != "bincount":
-            return None
+        assert isinstance(call.func, ast.Attribute)
         plain = dotted(call.func.value) == "torch"
         given = dict(
             zip(("input", "weights", "minlength"), [*([] if plain else [call.func.value]), *call.args], strict=False)
@@ -51,18 +53,30 @@ class BincountByValues(Rule):
             weights = None
         if counted is None or size is None or statement is None or isinstance(statement, ast.While):
             return None
-        texts = [ast.unparse(part) for part in (counted, size, weights) if part is not None]
+        texts = [_whole(part, mask) for part in (counted, size, weights) if part is not None]
         if not all(map(is_pure, filter(None, (counted, size, weights)))) or any("{" in text for text in texts):
             return None
-        said = f"graphfix: {texts[0]} has values beyond {texts[1]}".replace('"', "'")
-        small = f"{texts[0]} < {texts[1]}"
-        guard = site.before(statement, f'{{torch}}._assert_async(({small}).all(), "{said}")')
-        ones = f"{{torch}}.ones_like({texts[0]}, dtype={{torch}}.int64)" if weights is None else texts[2]
-        kind = "{torch}.int64" if weights is None else f"{texts[2]}.dtype"
-        bins = f"{{torch}}.zeros({texts[1]}, dtype={kind}, device={texts[0]}.device)"
-        new = f"{bins}.scatter_add_(0, {texts[0]}.long(), {ones})"
+        values, bins = texts[:2]
+        said = f"graphfix: {ast.unparse(counted)} has values beyond {bins}".replace('"', "'")
+        lines, rest = [f'{{torch}}._assert_async(({values} < {bins}).all(), "{said}")'], ""
+        if mask is not None:
+            build, text = Build(site.module, call), ast.unparse(mask)
+            name = build.fresh("values")
+            lines = [
+                f"{name} = {values}",
+                f'{{torch}}._assert_async(({{torch}}.where({text}, {name}, 0) < {bins}).all(), "{said}")',
+                f"{name} = {{torch}}.where({text}, {name}, {bins}).flatten()",
+            ]
+            values, bins, rest = name, f"{bins} + 1", "[:-1]"
+        ones = f"{{torch}}.ones_like({values}, dtype={{torch}}.int64)"
+        kind = "{torch}.int64"
+        if weights is not None:
+            ones, kind = texts[2] if mask is None else f"({texts[2]}).flatten()", f"{texts[2]}.dtype"
+        zeros = f"{{torch}}.zeros({bins}, dtype={kind}, device={values}.device)"
+        new = f"{zeros}.scatter_add_(0, {values}.long(), {ones}){rest}"
         template = f"{new} if {{torch}}.compiler.is_compiling() else {{old}}"
-        return site.together(guard, replace(site, dual=False).replace(call, template, old=call))
+        above = site.before(statement, "\n".join(lines))
+        return site.together(above, replace(site, dual=False).replace(call, template, old=call))
 
     cases = (
         Rewrites(
@@ -146,6 +160,36 @@ class BincountByValues(Rule):
             """,
             calls=("f(torch.tensor([2, 0]), torch.tensor([0.5, 1.5]))",),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(label, pred, n: int):
+                    valid = (label >= 0) & (label < n)
+                    # row by row
+                    return torch.bincount(n * label[valid].long() + pred[valid], minlength=n**2).reshape(n, n)
+            """,
+            after="""
+                import torch
+
+                def f(label, pred, n: int):
+                    valid = (label >= 0) & (label < n)
+                    # row by row
+                    if torch.compiler.is_compiling():
+                        values = n * label.long() + pred
+                        torch._assert_async((torch.where(valid, values, 0) < n ** 2).all(), "graphfix: n * label[valid].long() + pred[valid] has values beyond n ** 2")
+                        values = torch.where(valid, values, n ** 2).flatten()
+                    return (
+                        torch.zeros(n ** 2 + 1, dtype=torch.int64, device=values.device).scatter_add_(0, values.long(), torch.ones_like(values, dtype=torch.int64))[:-1]
+                        if torch.compiler.is_compiling()
+                        else torch.bincount(n * label[valid].long() + pred[valid], minlength=n**2)
+                    ).reshape(n, n)
+            """,  # noqa: E501
+            calls=(
+                "f(torch.tensor([0, 1, 255]), torch.tensor([1, 1, 0]), 2)",
+                "f(torch.tensor([[0, -1], [2, 2]]), torch.tensor([[1, 1], [0, 2]]), 3)",
+            ),
+        ),
         Leaves(
             source="""
                 import torch
@@ -163,3 +207,22 @@ class BincountByValues(Rule):
             calls=("f(torch.tensor([2, 0]))",),
         ),
     )
+
+
+def _counted_at(site: Site) -> tuple[ast.Call | None, ast.expr | None]:
+    """The call of `bincount` that a site is, or that counts what a mask selects there; and that mask."""
+    found = masked_read(site.node)
+    for one in (site.node, *site.module.parents(site.node)):
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr == "bincount":
+            return one, found[1] if found is not None else None
+        if isinstance(one, ast.stmt):
+            break
+    return None, None
+
+
+def _whole(node: ast.expr, mask: ast.expr | None) -> str:
+    """An expression of what a mask selects, for all elements."""
+    if mask is None:
+        return ast.unparse(node)
+    reads = {read: ast.unparse(found[0]) for read in reads_through(node, mask) if (found := masked_read(read))}
+    return Put(reads).text(node)

@@ -293,6 +293,40 @@ class BreakOnTensor(Rule):
             """,
             calls=("f(torch.ones(3))", "f(torch.ones(2) * 0.01)"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, limit):
+                    seen = torch.zeros(4)
+                    for step in range(4):
+                        now = x.sum() * step
+                        seen[step] = now
+                        if now > limit:
+                            break
+                    return seen
+            """,
+            after="""
+                import torch
+
+                def f(x, limit):
+                    seen = torch.zeros(4)
+                    if torch.compiler.is_compiling():
+                        stopped = torch.zeros((), dtype=torch.bool, device=seen.device)
+                        for step in range(4):
+                            now = x.sum() * step
+                            seen[step] = torch.where(stopped, seen[step], now)
+                            stopped = stopped | (now > limit)
+                    else:
+                        for step in range(4):
+                            now = x.sum() * step
+                            seen[step] = now
+                            if now > limit:
+                                break
+                    return seen
+            """,
+            calls=("f(torch.ones(3), 5.0)", "f(torch.ones(2), 9.0)"),
+        ),
         Leaves(
             source="""
                 def f(x, most: int = 5):
@@ -399,6 +433,13 @@ class _Loop:
         self._set: list[str] = []
         self._breaks = False
 
+    def _some_tensor(self) -> str:
+        """A tensor that is there before the loop."""
+        parts = {old: self._build.parts.get(old.strip("{}")) for old in self._set}
+        named = (old for old, part in parts.items() if isinstance(part, ast.Name))
+        stores = (self._build.slot(part.value) for part in parts.values() if isinstance(part, ast.Subscript))
+        return next(named, None) or next(stores, self._set[0])
+
     def text(self) -> str | None:
         """The template, None where nothing in the loop stops it."""
         build, loop = self._build, self._loop
@@ -408,8 +449,7 @@ class _Loop:
         if not self._set:
             return None
         body = "".join(f"        {line}\n" for line in statements(build, items).splitlines())
-        named = (old for old in self._set if isinstance(build.parts.get(old.strip("{}")), ast.Name))
-        device = f"{next(named, self._set[0])}.device"
+        device = f"{self._some_tensor()}.device"
         start = f"    {self._stopped} = {{torch}}.zeros((), dtype={{torch}}.bool, device={device})\n"
         if isinstance(loop, ast.For):
             head = f"for {build.slot(loop.target)} in {build.slot(loop.iter)}"

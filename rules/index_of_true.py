@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+from graphfix.source.module import Module
 
 from ._first_true import first_or_last
 from ._masks import gives_tuple, mask_of_places
 from ._match import is_boolean
+from ._selection import COUNTS, reduced
 
 
 class IndexOfTrue(Rule):
@@ -37,7 +39,7 @@ class IndexOfTrue(Rule):
 
     Safety:
         Proven. A mask selects the same elements in the same order. Offered only where the places are used as an index
-        and for nothing else; where the graph breaks at such an index instead, only if another rule repairs that.
+        or counted, and for nothing else; where the graph breaks there instead, only if another rule repairs that.
         For a first or last place, eager code does what it did (an IndexError, where there is none), and compiled code
         asserts on the device that there is one.
     """
@@ -122,6 +124,27 @@ class IndexOfTrue(Rule):
                     return y
             """,
             calls=("f(torch.tensor([1, 0, 2]), torch.ones(3, 2))", "f(torch.zeros(2), torch.ones(2, 2))"),
+        ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, keep):
+                    places = torch.nonzero(keep > 0).squeeze(1)
+                    y = x.clone()
+                    y[places] = 1.0  # what counts
+                    return y.sum() / max(places.numel(), 1)
+            """,
+            after="""
+                import torch
+
+                def f(x, keep):
+                    places = keep > 0
+                    y = x.clone()
+                    y[places] = 1.0  # what counts
+                    return y.sum() / max(places.sum(), 1)
+            """,
+            calls=("f(torch.zeros(3, 2), torch.tensor([0, 1, 1]))", "f(torch.ones(2), torch.tensor([0, 0]))"),
         ),
         Rewrites(
             before="""
@@ -268,14 +291,23 @@ def _as_index(site: Site) -> Rewrite | None:
         return None
     loads = [node for node in every if isinstance(node.ctx, ast.Load)]
     indexed = [node for node in ast.walk(function) if isinstance(node, ast.Subscript) and _by(node, names)]
-    if not indexed or len(loads) != len(indexed) * len(names):
+    counted = list(filter(None, (_count(site.module, node) for node in loads)))
+    if not indexed or len(loads) != len(indexed) * len(names) + len(counted):
         return None
     value = "{mask}" if is_boolean(site.module, mask) else "{mask} != 0"
     changed = [site.replace(statement, f"{names[0]} = {value}\n", mask=mask)]
     if len(names) > 1:
         changed += [site.replace(node, f"{{of}}[{names[0]}]", of=node.value) for node in indexed]
+    if counted:
+        changed.append(site.replace_each([(node, f"{names[0]}.sum()", {}) for node in counted]))
     found = site.together(*changed)
-    return found and replace(found, onward=tuple(map(site.module.location, indexed)))
+    return found and replace(found, onward=tuple(map(site.module.location, [*indexed, *counted])))
+
+
+def _count(module: Module, name: ast.Name) -> ast.expr | None:
+    """How many places there are: `len(rows)`, `rows.numel()`."""
+    inner, whole, kind = reduced(module, name)
+    return whole if inner is name and kind in COUNTS else None
 
 
 _FLAT = frozenset({"flatten", "squeeze", "view", "reshape"})

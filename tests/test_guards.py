@@ -67,6 +67,7 @@ VIOLATIONS = [
     ("GF416", 0, "f(torch.rand(3, 4, 2), torch.tensor([4, -1, 2]))"),
     ("GF416", 1, "f(torch.rand(3, 4, 2), torch.tensor([3, 5, 2]))"),
     ("GF416", 2, "f(torch.arange(6).reshape(2, 3), torch.tensor([[False, True, True], [True, True, False]]))"),
+    ("GF408", 3, "f(torch.tensor([0, 1, 255]), torch.tensor([2, 1, 0]), 2)"),
     ("GF420", 0, "f(torch.ones(2, 4, 3), torch.tensor([-2, 4]))"),
     ("GF420", 1, "f(torch.ones(2, 4, 3), torch.tensor([2, -4]))"),
     ("GF420", 2, "f(torch.ones(2, 4, 3), torch.tensor([[0, 1, 2, 0], [1, 1, 1, 0]]), torch.tensor([0, 4]))"),
