@@ -136,10 +136,21 @@ class Reader:
             raise Unknown
         if not is_pure(node.target):
             raise Unknown
-        plain = self.module.analysis.value(node.target).kind in (Kind.PLAIN, Kind.SIZE)
+        plain = self.module.analysis.value(node.target).kind in (Kind.PLAIN, Kind.SIZE) or self._is_count(node.target)
         rebinds = isinstance(node.target, ast.Name) and plain
         form = f"{target} = @" if rebinds or isinstance(node.target, ast.Subscript) else f"{target}.copy_(@)"
         return Put(ast.unparse(node.target), form, value, target)
+
+    def _is_count(self, target: ast.expr) -> bool:
+        """Whether a name is given nothing but written numbers, in the whole function."""
+        function = self._function
+        if not isinstance(target, ast.Name) or function is None or target.id in _arguments(function):
+            return False
+        names = (part for part in ast.walk(function) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store))
+        stores = [self.module.enclosing(part, ast.stmt) for part in names if part.id == target.id]
+        return all(
+            isinstance(one, ast.Assign | ast.AugAssign) and isinstance(one.value, ast.Constant) for one in stores
+        )
 
     def _call(self, call: ast.Call) -> Put:
         name = dotted(call.func)
@@ -295,6 +306,10 @@ def _is_lazy(node: ast.If) -> bool:
         and isinstance(test.comparators[0], ast.Constant)
         and test.comparators[0].value is None
     )
+
+
+def _arguments(function: ast.AST) -> set[str]:
+    return {part.arg for part in ast.walk(function) if isinstance(part, ast.arg)}
 
 
 def is_bound_before(module: Module, branch: ast.stmt, name: str) -> bool:

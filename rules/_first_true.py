@@ -36,7 +36,7 @@ _STEPS = {
     "last row": {"[0]": "last"},
 }
 """What the text behind places of a mask makes of them."""
-_LOOKED_UP = {"first": ".long().argmax()", "last": ".cumsum(0).argmax()"}
+LOOKED_UP = {"first": ".long().argmax()", "last": ".cumsum(0).argmax()"}
 _NOT_ALWAYS = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -50,13 +50,13 @@ def first_or_last(site: Site) -> Rewrite | None:
     module, call, mask = site.module, site.node, mask_of_places(site.node)
     if mask is None or not isinstance(call, ast.Call) or any(mark in ast.unparse(mask) for mark in '{"\\'):
         return None
-    places, what = _follow(module, call, "tuple" if gives_tuple(call) else "rows")
-    if what in _LOOKED_UP:
+    places, what = follow(module, call, "tuple" if gives_tuple(call) else "rows")
+    if what in LOOKED_UP:
         return _chained(site, mask, places, what) if is_pure(mask) else None
     return _named(site, mask, places, what)
 
 
-def _follow(module: Module, node: ast.expr, what: str) -> tuple[ast.expr, str]:
+def follow(module: Module, node: ast.expr, what: str) -> tuple[ast.expr, str]:
     """The largest expression around places of a mask of which it is known what it is, and that."""
     while True:
         whole = parent(module, node)
@@ -78,7 +78,7 @@ def _chained(site: Site, mask: ast.expr, place: ast.expr, what: str) -> Rewrite 
     statement = statement_of(site.module, place)
     if statement is None or isinstance(statement, ast.While) or not _always(site.module, place):
         return None
-    looked_up = site.replace_each([(place, text + _LOOKED_UP[what], {})])
+    looked_up = site.replace_each([(place, text + LOOKED_UP[what], {})])
     return site.together(site.before(statement, _assertion(site, text)), looked_up)
 
 
@@ -88,7 +88,7 @@ def _atom(node: ast.expr) -> str:
 
 def _named(site: Site, mask: ast.expr, places: ast.expr, what: str) -> Rewrite | None:
     module, statement = site.module, parent(site.module, places)
-    target, what = _bound(statement, what)
+    target, what = bound(statement, what)
     function, owner = module.function_of(places), owner_of(mask)
     if not isinstance(statement, ast.Assign | ast.AnnAssign) or target is None or function is None:
         return None
@@ -96,14 +96,14 @@ def _named(site: Site, mask: ast.expr, places: ast.expr, what: str) -> Rewrite |
         return None
     names = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == target.id]
     loads = [node for node in names if isinstance(node.ctx, ast.Load) and node.lineno > statement.lineno]
-    reads = [_follow(module, node, what) for node in loads]
+    reads = [follow(module, node, what) for node in loads]
     ends = {end for _, end in reads}
-    if len(names) != len(loads) + 1 or not ends <= set(_LOOKED_UP):
+    if len(names) != len(loads) + 1 or not ends <= set(LOOKED_UP):
         return None
     if not any(_is_sure(module, statement, read) for read, _ in reads):
         return None
     value = "{mask}" if is_boolean(module, mask) else "{mask} != 0"
-    found = [f"{target.id}{text}" for end, text in _LOOKED_UP.items() if end in ends]
+    found = [f"{target.id}{text}" for end, text in LOOKED_UP.items() if end in ends]
     made = f"{found[0]}[None]" if len(found) == 1 else f"{{torch}}.stack(({', '.join(found)}))"
     made = {"rows": f"{made}[:, None]", "tuple": f"({made},)"}.get(what, made)
     lines = [f"{target.id} = {value}", _assertion(site, target.id), f"{target.id} = {made}"]
@@ -136,7 +136,7 @@ def _hidden(module: Module, reads: Sequence[ast.expr]) -> Iterator[Location]:
             yield module.location(above)
 
 
-def _bound(statement: ast.AST | None, what: str) -> tuple[ast.Name | None, str]:
+def bound(statement: ast.AST | None, what: str) -> tuple[ast.Name | None, str]:
     """The name that an assignment binds, and what it stands for; `(hits,) = …` takes its value out of a tuple."""
     target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
     if isinstance(statement, ast.AnnAssign):

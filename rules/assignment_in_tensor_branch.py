@@ -379,6 +379,26 @@ class AssignmentInTensorBranch(Rule):
             """,
             calls=("f([torch.ones(3), torch.ones(2, 2)])",),
         ),
+        Rewrites(
+            before="""
+                def f(x, level):
+                    above = 0
+                    for value in x:
+                        if value > level:
+                            above += 1
+                    return x / max(above, 1)
+            """,
+            after="""
+                import torch
+
+                def f(x, level):
+                    above = 0
+                    for value in x:
+                        above = torch.where(value > level, above + 1, above)
+                    return x / max(above, 1)
+            """,
+            calls=("f(torch.arange(3.0), torch.tensor(0.5))", "f(torch.arange(2.0), torch.tensor(3.0))"),
+        ),
         Leaves(
             source="""
                 import torch
