@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from graphfix.model import Assumption
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import FUNCTIONS, Module
 from graphfix.source.text import literal
+from graphfix.source.values import Kind
 
 from ._hoist import defined_above
-from ._match import dotted, meaning
+from ._match import dotted, last_value, meaning
 
 _LIBRARIES = ("numpy.", "scipy.", "librosa.filters.", "np.")
 _ALSO = ("math.", "torch.from_numpy", "torch.tensor", "torch.as_tensor", "torch.FloatTensor")
@@ -61,7 +63,10 @@ class ConstantTable(Rule):
         while place is not None:
             function = place.module.function_of(place.node)
             if isinstance(function, ast.FunctionDef) and _is_table(place.module, function, ()):
-                yield _marked(place, function)
+                given = function.args
+                names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+                if _are_plain(place, function.body[0], names):
+                    yield _marked(place, function)
                 return
             place = place.around
         if isinstance(site.node, ast.expr):
@@ -187,6 +192,16 @@ class ConstantTable(Rule):
             """,
             calls=("f(torch.ones(3))",),
         ),
+        Leaves(
+            source="""
+                import numpy as np
+
+                def f(x):
+                    values = x.numpy()
+                    return x / float(np.percentile(values, 90))
+            """,
+            calls=("f(torch.rand(5))",),
+        ),
     )
 
 
@@ -213,6 +228,9 @@ def _hoisted(site: Site, node: ast.expr) -> Rewrite | None:
     if found is None or re.search(rf"\b{_NAME}\b", module.text) or found[0].lineno != found[0].end_lineno:
         return None
     whole, read = found
+    statement = module.enclosing(whole, ast.stmt)
+    if statement is None or not _are_plain(site, statement, [ast.unparse(one) for one in read]):
+        return None
     names = {ast.unparse(one): ast.unparse(one).rpartition(".")[2] for one in read}
     if len(set(names.values())) < len(names):
         return None
@@ -227,11 +245,24 @@ def _hoisted(site: Site, node: ast.expr) -> Rewrite | None:
     return site.together(called, defined_above(site, whole, f"def {_NAME}", made))
 
 
+def _are_plain(site: Site, statement: ast.stmt, names: Iterable[str]) -> bool:
+    """Whether names stand for numbers and strings, or sequences of such, whenever a statement ran on the calls."""
+    plain = "(bool, int, float, complex, str, type(None))"
+    held = (
+        f"(type({name}) in {plain} or type({name}) in (tuple, list) and all(type(_) in {plain} for _ in {name}))"
+        for name in names
+    )
+    return site.may_hold(Assumption(site.module.path, statement.lineno, " and ".join(held) or "True"))
+
+
 def _reads(module: Module, node: ast.AST, read: list[ast.expr]) -> bool:
     """Whether an expression computes with numbers, strings and NumPy alone; `read` takes the names that it reads."""
     if isinstance(node, ast.Name | ast.Attribute) and dotted(node):
         if not _named(module, node):
             read.append(node)
+            value = last_value(module, node) if isinstance(node, ast.Name) else None
+            if value is not None and module.analysis.value(node).kind is Kind.UNKNOWN:
+                return _reads(module, value, [])
         return not module.analysis.value(node).is_tensor
     if isinstance(node, ast.Call):
         made = isinstance(node.func, ast.Attribute) and not dotted(node.func.value)  # a method of what was computed

@@ -911,6 +911,18 @@ MUTANTS = (
         "state: changed",
         "\n".join(["yield Call(f, torch.ones(3))"] * 3),
     ),
+    # what only calls with one shape and other values tell
+    Mutant(
+        "a number of the first call kept",
+        SCALE,
+        _edit(
+            LINES,
+            "y = x + 1\n    scale = number(y)",
+            ("def f", "@torch.compiler.assume_constant_result\ndef number(y):\n    return y.sum().item()\n\n\ndef f"),
+        ),
+        "compiled",
+        "yield Call(f, torch.arange(6.0))\nyield Call(f, torch.ones(2, 3))",
+    ),
     # what else a function leaves behind
     Mutant(
         "log lost", LOG, _edit('    log.warning("cut to %s", y.shape)\n', ""), "logs [], logged ['a WARNING: cut to"

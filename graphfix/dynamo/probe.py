@@ -128,6 +128,7 @@ def probe(
         if new is None or new.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
             continue
         added = _added_names(text, path, case.names)
+        compiler = _Compiled(case, _function(case, new, added))
         if branch is not None and "asked" in branch:
             report["called"] = _either(report["called"], _asked(case, branch, case.arguments))
         for name, arguments in mutations(case.arguments):
@@ -158,7 +159,7 @@ def probe(
                 ]
             elif found is None and any(way and count < COMPILED for way, count in zip(ways, compiled, strict=True)):
                 compiled = [count + way for count, way in zip(compiled, ways, strict=True)]
-                found = _compiled_difference(case, _function(case, new, added), arguments, was, device)
+                found = _compiled_difference(compiler.run(arguments), was, device)
             if found is not None:
                 report["difference"] = f"with {name}, {found}"
     return report
@@ -241,11 +242,24 @@ def _without_numbers(error: str | None) -> str | None:
     return error and re.sub(r"\d+", "0", error)
 
 
-def _compiled_difference(
-    case: Recorded, function: FunctionType, arguments: Any, was: dict[str, Any], device: str
-) -> str | None:
-    torch._dynamo.reset()
-    now = _run(torch.compile(function, backend="aot_eager"), arguments, case)
+class _Compiled:
+    """A function that is compiled once, with the arguments as a call of the target handed them over: what its code
+    takes for a constant shows when other values come."""
+
+    def __init__(self, case: Recorded, function: FunctionType) -> None:
+        self._case, self._function = case, function
+        self._compiled: Callable[..., Any] | None = None
+
+    def run(self, arguments: Any) -> dict[str, Any]:
+        """What the compiled function does with the arguments."""
+        if self._compiled is None:
+            torch._dynamo.reset()
+            self._compiled = torch.compile(self._function, backend="aot_eager")
+            _run(self._compiled, self._case.arguments, self._case)
+        return _run(self._compiled, arguments, self._case)
+
+
+def _compiled_difference(now: dict[str, Any], was: dict[str, Any], device: str) -> str | None:
     if now["raised"] and ASSERTED in now["raised"]:
         return None  # what a fix assumes does not hold, and the new code says so
     if was["raised"]:
