@@ -126,6 +126,24 @@ def test_plain_functions_are_targets(graphfix: Run, tmp_path: Path, form: str) -
         assert graphfix("scan", spec).returncode == 0
 
 
+def test_modules_that_fail_when_they_are_asked_are_not_asked(graphfix: Run, tmp_path: Path) -> None:
+    """Lazy modules, as libraries put them into sys.modules and their own globals; recompiles look for their files."""
+    (tmp_path / "lazy.py").write_text(
+        "import sys, types\nimport graphfix, torch\n\n"
+        "class Lazy(types.ModuleType):\n    def __getattr__(self, name):\n        raise ImportError('not installed')\n\n"
+        "class Proxy:\n    def __getattr__(self, name):\n        raise ImportError('not installed')\n"
+        "    __module__ = property(lambda self: self.missing)\n\n"
+        "sys.modules['absent'] = absent = Lazy('absent')\nproxy = Proxy()\n\n"
+        "def f(x, n):\n    return x[n] * 2\n\n"
+        "@graphfix.target\ndef t():\n"
+        "    for n in range(3):\n        yield graphfix.Call(f, torch.ones(4), n)\n"
+    )
+    done = graphfix("scan", "lazy.py", "--format", "json")
+    (row,) = report(done)["targets"]
+    assert row["error"] is None
+    assert row["recompiles"]
+
+
 def test_ctrl_c_ends_the_worker_and_writes_nothing(targets: Path) -> None:
     process = _start("scan", "mine.py::hang", cwd=targets.parent)
     worker = _child_of(process.pid)

@@ -119,7 +119,9 @@ def _packages(function: Any) -> Iterator[str]:
     plain = inspect.unwrap(getattr(function, "__func__", function))
     module = sys.modules.get(getattr(plain, "__module__", None) or type(function).__module__)
     for value in [module, *vars(module).values()] if module else []:
-        name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+        name = None
+        with contextlib.suppress(Exception):  # an object that stands for a module may fail to import it
+            name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
         if isinstance(name, str) and (package := name.partition(".")[0]) not in NOT_USERS:
             yield package
 

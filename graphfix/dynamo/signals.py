@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import torch._dynamo
@@ -89,7 +89,8 @@ def _made_at(guard: str) -> list[Any] | None:
     """File and line of a guard such as `i == 4  # x[:, i]  # src/model.py:14 in forward`: torch cuts the path short."""
     if (found := re.search(r"  # (?P<end>[^\s#]+\.py):(?P<line>\d+) in ", guard)) is None:
         return None
-    files = {str(getattr(module, "__file__", None)) for module in list(sys.modules.values())}
+    # what a module holds, not its attributes: asked for one, a lazy module may import more, or fail
+    files = {str(vars(one).get("__file__")) for one in list(sys.modules.values()) if isinstance(one, ModuleType)}
     named = [path for path in files if path.endswith(found["end"])]
     return [named[0], int(found["line"])] if len(named) == 1 else None
 
