@@ -73,6 +73,15 @@ def rows_reduced(kind: str, shaped: str, tensor: str, mask: str) -> str:
     return f"{text}.sum(0) / {mask}.sum()" if kind == "mean" else f"{text}.{kind}(0)"
 
 
+def deviation(kind: str, mask: str, tensor: str, count: str, given: str = "") -> str:
+    """The standard deviation or variance of a tensor under a mask that broadcasts over it; over a dimension,
+    where one is `given`."""
+    kept = ", ".join(filter(None, (given, "keepdim=True"))) if given and "keepdim" not in given else given
+    mean = f"{{torch}}.where({mask}, {tensor}, 0).sum({kept}) / {count}"
+    text = f"({{torch}}.where({mask}, {tensor} - {mean}, 0) ** 2).sum({given}) / ({count} - 1)"
+    return f"({text}).sqrt()" if kind == "std" else text
+
+
 @dataclass(frozen=True)
 class Selection:
     """A name for what is selected from a tensor, and where the name is read."""

@@ -16,12 +16,12 @@ from ._masks import OPERATORS, Put
 from ._match import dotted, is_atom, is_pure, is_whole, same
 from ._numbers import Numbers, statement_of
 from ._reads import number_around, parent, read_at
-from ._selection import COUNTS, NEUTRAL, Selection, is_alone, names_in, reduced, stored, uses_of
+from ._selection import COUNTS, NEUTRAL, Selection, deviation, is_alone, names_in, reduced, stored, uses_of
 from ._windows import all_of, within
 
 _LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 """Losses that are zero where both sides are."""
-_REDUCE = frozenset({"sum", "mean", "max", "min", "amax", "amin", "any", "all", "prod"})
+_REDUCE = frozenset({"sum", "mean", "max", "min", "amax", "amin", "any", "all", "prod", "std", "var"})
 _EXTREMES = frozenset({"max", "min", "amax", "amin"})
 _IGNORED = "-100"
 """The label that PyTorch's cross entropy leaves out."""
@@ -181,6 +181,35 @@ class CutToLength(Rule):
                 "f(torch.ones(2, 5, 2), torch.tensor(3))",
             ),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, lengths):
+                    means, spreads = [], []
+                    for number in range(x.shape[0]):
+                        # without the padding
+                        size = torch.round(lengths[number] * x.shape[1]).long()
+                        means.append(torch.mean(x[number, 0:size, ...], dim=0))
+                        spreads.append(torch.std(x[number, 0:size, ...], dim=0))
+                    return torch.cat([torch.stack(means), torch.stack(spreads)], dim=1)
+            """,
+            after="""
+                import torch
+
+                def f(x, lengths):
+                    means, spreads = [], []
+                    for number in range(x.shape[0]):
+                        # without the padding
+                        size = torch.round(lengths[number] * x.shape[1]).long()
+                        torch._assert_async(size >= 0, "graphfix: x[number, 0:size, ...] has a negative bound")
+                        kept = (torch.arange(x.shape[1], device=x.device) < size)[(...,) + (None,) * (x[number].dim() - 1)]
+                        means.append(torch.where(kept, x[number], 0).sum(dim=0) / kept.sum())
+                        spreads.append(((torch.where(kept, x[number] - torch.where(kept, x[number], 0).sum(dim=0, keepdim=True) / kept.sum(), 0) ** 2).sum(dim=0) / (kept.sum() - 1)).sqrt())
+                    return torch.cat([torch.stack(means), torch.stack(spreads)], dim=1)
+            """,  # noqa: E501
+            calls=("f(torch.tensor([[[1.0], [3.0], [9.0], [9.0]]]), torch.tensor([0.5]))",),
+        ),
         Leaves(
             source="""
                 def f(x, n):
@@ -247,7 +276,7 @@ def _cut(module: Module, node: ast.Subscript) -> _Cut | None:
         return None
     before, behind = parts[:at], parts[at + 1 :]
     if any(isinstance(one, ast.Constant) and one.value in (None, ...) for one in before) or not all(
-        map(is_whole, behind)
+        is_whole(one) or (isinstance(one, ast.Constant) and one.value is ...) for one in behind
     ):
         return None
     base = ast.unparse(node.value)
@@ -451,6 +480,8 @@ class _Writer:
                 self.above.setdefault(statement, []).append(f"{{torch}}._assert_async({kept}.any(), {said})")
             else:
                 self._tells(self.loop, "> 0", "holds nothing")
+        if kind in ("std", "var"):
+            return whole, deviation(kind, kept, self._zeroed(inner), count, given)
         text = f"{{torch}}.where({kept}, {self._zeroed(inner)}, {NEUTRAL[kind]})"
         return whole, f"{text}.sum({given}) / {count}" if kind == "mean" else f"{text}.{kind}({given})"
 

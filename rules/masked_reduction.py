@@ -6,11 +6,12 @@ import ast
 from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
+from graphfix.source.module import Module
 
 from ._lengths import statement_of
 from ._masks import Put, has_shape_of, mask_text, masked_read, reads_through
 from ._match import dotted, is_atom
-from ._selection import COUNTS, NEUTRAL, over_rows, reduced, rows_reduced
+from ._selection import COUNTS, NEUTRAL, deviation, over_rows, reduced, rows_reduced
 
 _LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 """Losses that are zero where both sides are."""
@@ -19,8 +20,8 @@ _LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 class MaskedReduction(Rule):
     """What it does:
         Reduces the whole tensor, with the elements that the mask leaves out made neutral, instead of what `x[mask]`
-        selects. Knows sums, means, extremes, `any`, `all`, norms, the number of elements, element-wise functions in
-        between, and losses of two tensors under one mask.
+        selects. Knows sums, means, extremes, `any`, `all`, norms, deviations, the number of elements,
+        element-wise functions in between, and losses of two tensors under one mask.
 
     Why it breaks the graph:
         How many elements the mask selects is known at run time only (GB0036).
@@ -49,13 +50,18 @@ class MaskedReduction(Rule):
         selected = isinstance(site.node, ast.Call)  # masked_select broadcasts as where does
         shaped = ast.unparse(mask) if selected else mask_text(site.module, tensor, mask)
         alike, of = has_shape_of(site.module, mask, tensor), ast.unparse(tensor)
-        count = f"{shaped if is_atom(mask) else f'({shaped})'}.sum()" if alike else f"{shaped}.expand_as({of}).sum()"
+        closed = shaped if is_atom(mask) or not (alike or selected) else f"({shaped})"
+        count = f"{closed}.sum()" if alike else f"{closed}.expand_as({of}).sum()"
         if (over_rows := _over_rows(site, tensor, mask)) is not None:
             return over_rows
         if (loss := _loss(site, mask, count)) is not None:
             return loss
+        if "{" in shaped:
+            return None
+        if (spread := _deviation(site.node, site.module)) is not None:
+            return site.replace(spread, deviation(ast.unparse(spread.func).rpartition(".")[2], shaped, of, count))
         inner, whole, kind = reduced(site.module, site.node)
-        if whole is None or "{" in shaped:
+        if whole is None:
             return None
         if kind in COUNTS:
             rows = f"{ast.unparse(mask)}.sum()" if is_atom(mask) else f"({ast.unparse(mask)}).sum()"
@@ -198,6 +204,21 @@ class MaskedReduction(Rule):
                 "f(torch.ones(4, 3), torch.tensor([True, False, False, True]))",
             ),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, length):
+                    return x / torch.masked_select(x, torch.arange(2) < length).std() + x[x > 0].var()
+            """,
+            after="""
+                import torch
+
+                def f(x, length):
+                    return x / ((torch.where(torch.arange(2) < length, x - torch.where(torch.arange(2) < length, x, 0).sum() / (torch.arange(2) < length).expand_as(x).sum(), 0) ** 2).sum() / ((torch.arange(2) < length).expand_as(x).sum() - 1)).sqrt() + (torch.where(x > 0, x - torch.where(x > 0, x, 0).sum() / (x > 0).sum(), 0) ** 2).sum() / ((x > 0).sum() - 1)
+            """,  # noqa: E501
+            calls=("f(torch.tensor([[1.0, 3.0]]), 2)", "f(torch.tensor([[1.0, -1.0], [3.0, -2.0]]), 1)"),
+        ),
         Leaves(
             source="""
                 def f(x, index):
@@ -208,11 +229,20 @@ class MaskedReduction(Rule):
         Leaves(
             source="""
                 def f(x):
-                    return x[x > 0].std()
+                    return x[x > 0].std(0)
             """,
             calls=("f(torch.arange(4.0))",),
         ),
     )
+
+
+def _deviation(node: ast.expr, module: Module) -> ast.Call | None:
+    """`.std()` or `.var()` of all elements."""
+    method = next(module.parents(node), None)
+    call = next(module.parents(method), None) if isinstance(method, ast.Attribute) else None
+    if not isinstance(method, ast.Attribute) or method.attr not in ("std", "var") or not isinstance(call, ast.Call):
+        return None
+    return call if call.func is method and not call.args and not call.keywords else None
 
 
 def _over_rows(site: Site, tensor: ast.expr, mask: ast.expr) -> Rewrite | None:

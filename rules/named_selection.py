@@ -17,6 +17,7 @@ from ._selection import (
     COUNTS,
     NEUTRAL,
     Selection,
+    deviation,
     is_alone,
     names_in,
     over_rows,
@@ -329,9 +330,7 @@ class _Writer:
             return None
         if method.attr not in ("std", "var") or not self._alike(one):
             return None
-        mean = f"{{torch}}.where({self.kept}, {one.name}, 0).sum() / {self.kept}.sum()"
-        text = f"({{torch}}.where({self.kept}, {one.name} - {mean}, 0) ** 2).sum() / ({self.kept}.sum() - 1)"
-        return call, f"({text}).sqrt()" if method.attr == "std" else text, method.attr
+        return call, deviation(method.attr, self.kept, one.name, f"{self.kept}.sum()"), method.attr
 
     def _loss(self, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """A mean loss of two selections."""

@@ -72,6 +72,7 @@ VIOLATIONS = [
     ("GF420", 1, "f(torch.ones(2, 4, 3), torch.tensor([2, -4]))"),
     ("GF420", 2, "f(torch.ones(2, 4, 3), torch.tensor([[0, 1, 2, 0], [1, 1, 1, 0]]), torch.tensor([0, 4]))"),
     ("GF420", 3, "f(torch.ones(2, 4, 3), torch.tensor(-3))"),
+    ("GF420", 4, "f(torch.tensor([[[1.0], [3.0], [9.0], [9.0]]]), torch.tensor([-0.5]))"),
 ]
 """A rule, the number of its case from 0, and a call of the case's rewritten code that it must refuse."""
 

@@ -130,7 +130,7 @@ def test_modules_that_fail_when_they_are_asked_are_not_asked(graphfix: Run, tmp_
     """Lazy modules, as libraries put them into sys.modules and their own globals; recompiles look for their files."""
     (tmp_path / "lazy.py").write_text(
         "import sys, types\nimport graphfix, torch\n\n"
-        "class Lazy(types.ModuleType):\n    def __getattr__(self, name):\n        raise ImportError('not installed')\n\n"
+        "class Lazy(types.ModuleType):\n    def __getattr__(self, name):\n        raise ImportError('missing')\n\n"
         "class Proxy:\n    def __getattr__(self, name):\n        raise ImportError('not installed')\n"
         "    __module__ = property(lambda self: self.missing)\n\n"
         "sys.modules['absent'] = absent = Lazy('absent')\nproxy = Proxy()\n\n"
