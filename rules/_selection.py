@@ -78,7 +78,7 @@ def deviation(kind: str, mask: str, tensor: str, count: str, given: str = "") ->
     where one is `given`."""
     kept = ", ".join(filter(None, (given, "keepdim=True"))) if given and "keepdim" not in given else given
     mean = f"{{torch}}.where({mask}, {tensor}, 0).sum({kept}) / {count}"
-    text = f"({{torch}}.where({mask}, {tensor} - {mean}, 0) ** 2).sum({given}) / ({count} - 1)"
+    text = f"({{torch}}.where({mask}, {tensor} - {mean}, 0) ** 2).sum({given}) / ({count} - 1).clamp(min=0)"
     return f"({text}).sqrt()" if kind == "std" else text
 
 

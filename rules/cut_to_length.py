@@ -205,7 +205,7 @@ class CutToLength(Rule):
                         torch._assert_async(size >= 0, "graphfix: x[number, 0:size, ...] has a negative bound")
                         kept = (torch.arange(x.shape[1], device=x.device) < size)[(...,) + (None,) * (x[number].dim() - 1)]
                         means.append(torch.where(kept, x[number], 0).sum(dim=0) / kept.sum())
-                        spreads.append(((torch.where(kept, x[number] - torch.where(kept, x[number], 0).sum(dim=0, keepdim=True) / kept.sum(), 0) ** 2).sum(dim=0) / (kept.sum() - 1)).sqrt())
+                        spreads.append(((torch.where(kept, x[number] - torch.where(kept, x[number], 0).sum(dim=0, keepdim=True) / kept.sum(), 0) ** 2).sum(dim=0) / (kept.sum() - 1).clamp(min=0)).sqrt())
                     return torch.cat([torch.stack(means), torch.stack(spreads)], dim=1)
             """,  # noqa: E501
             calls=("f(torch.tensor([[[1.0], [3.0], [9.0], [9.0]]]), torch.tensor([0.5]))",),

@@ -215,7 +215,7 @@ class MaskedReduction(Rule):
                 import torch
 
                 def f(x, length):
-                    return x / ((torch.where(torch.arange(2) < length, x - torch.where(torch.arange(2) < length, x, 0).sum() / (torch.arange(2) < length).expand_as(x).sum(), 0) ** 2).sum() / ((torch.arange(2) < length).expand_as(x).sum() - 1)).sqrt() + (torch.where(x > 0, x - torch.where(x > 0, x, 0).sum() / (x > 0).sum(), 0) ** 2).sum() / ((x > 0).sum() - 1)
+                    return x / ((torch.where(torch.arange(2) < length, x - torch.where(torch.arange(2) < length, x, 0).sum() / (torch.arange(2) < length).expand_as(x).sum(), 0) ** 2).sum() / ((torch.arange(2) < length).expand_as(x).sum() - 1).clamp(min=0)).sqrt() + (torch.where(x > 0, x - torch.where(x > 0, x, 0).sum() / (x > 0).sum(), 0) ** 2).sum() / ((x > 0).sum() - 1).clamp(min=0)
             """,  # noqa: E501
             calls=("f(torch.tensor([[1.0, 3.0]]), 2)", "f(torch.tensor([[1.0, -1.0], [3.0, -2.0]]), 1)"),
         ),

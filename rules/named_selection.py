@@ -184,7 +184,7 @@ class NamedSelection(Rule):
                 def f(x):
                     kept = x > 0
                     seen = x
-                    return (x - torch.where(kept, seen, 0).sum() / kept.sum()) / ((torch.where(kept, seen - torch.where(kept, seen, 0).sum() / kept.sum(), 0) ** 2).sum() / (kept.sum() - 1)).sqrt()
+                    return (x - torch.where(kept, seen, 0).sum() / kept.sum()) / ((torch.where(kept, seen - torch.where(kept, seen, 0).sum() / kept.sum(), 0) ** 2).sum() / (kept.sum() - 1).clamp(min=0)).sqrt()
             """,  # noqa: E501
             calls=("f(torch.tensor([1.0, -4.0, 3.0]))", "f(torch.tensor([[1.0, -4.0], [3.0, 5.0]]))"),
         ),
