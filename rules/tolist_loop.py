@@ -22,8 +22,9 @@ _MAKERS = frozenset({"torch.tensor", "torch.as_tensor"})
 
 class TolistLoop(Rule):
     """What it does:
-        Loops over a tensor, unpacks or indexes it, or indexes by it, where its numbers were read into a list first. A
-        `clamp` between a number and one that was unpacked becomes two.
+        Loops over a tensor, unpacks or indexes it, or indexes by it, where its numbers were read into a list first;
+        makes a list of whole numbers without a tensor, where one was made of `arange`. A `clamp` between a number and
+        one that was unpacked becomes two.
 
     Why it breaks the graph:
         `.tolist()` asks for values that exist only at run time, so Dynamo ends the graph (GB0109, GB0033, GB0124), and
@@ -58,6 +59,8 @@ class TolistLoop(Rule):
                 break
             tensor = tensor.func.value
         text = "{tensor}" if has_no_gradient(module, tensor) else "{tensor}.detach()"
+        if (counted := _range(module, tensor)) is not None:
+            return site.replace(call, counted[0], **counted[1])
         above = parent(module, call)
         if isinstance(above, ast.Call) and module.analysis.meaning(above.func) in _MAKERS and above.args == [call]:
             return _copied(site, above, text, tensor)
@@ -158,6 +161,28 @@ class TolistLoop(Rule):
             """,
             calls=("f(torch.arange(3.0), torch.tensor([2.0, 0.5]))", "f(torch.arange(3.0), torch.tensor([2, 1]))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def dice(pred, target):
+                    # all but batch and channel
+                    axes: list[int] = torch.arange(2, len(pred.shape)).tolist()
+                    return 2 * torch.sum(pred * target, dim=axes) / torch.sum(pred + target, dim=axes)
+            """,
+            after="""
+                import torch
+
+                def dice(pred, target):
+                    # all but batch and channel
+                    axes: list[int] = list(range(2, len(pred.shape)))
+                    return 2 * torch.sum(pred * target, dim=axes) / torch.sum(pred + target, dim=axes)
+            """,
+            calls=(
+                "dice(torch.ones(1, 2, 3, 3), torch.ones(1, 2, 3, 3))",
+                "dice(torch.ones(1, 2, 3), torch.zeros(1, 2, 3))",
+            ),
+        ),
         Leaves(
             source="""
                 def f(x, sizes):
@@ -173,6 +198,16 @@ class TolistLoop(Rule):
             calls=("f(torch.arange(3.0), torch.tensor([2, 1]))",),
         ),
     )
+
+
+def _range(module: Module, node: ast.expr) -> tuple[str, dict[str, ast.expr]] | None:
+    """`list(range(2, n))` for `torch.arange(2, n)`: template and parts."""
+    if not isinstance(node, ast.Call) or module.analysis.meaning(node.func) != "torch.arange" or not node.args:
+        return None
+    if any(one.arg != "device" for one in node.keywords) or any(isinstance(one, ast.Starred) for one in node.args):
+        return None
+    parts = {f"part{number}": one for number, one in enumerate(node.args)}
+    return f"list(range({', '.join(f'{{{name}}}' for name in parts)}))", parts
 
 
 def _copied(site: Site, call: ast.Call, text: str, tensor: ast.expr) -> Rewrite | None:
