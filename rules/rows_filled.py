@@ -25,7 +25,7 @@ class RowsFilled(Rule):
         out[inside], slope[inside] = spline(x[inside], widths[inside, :])
 
         picked = inside.flatten()
-        first = picked.long().argmax()
+        first = picked.long().argmax(0, keepdim=True)
         x_rows = x.flatten(0, inside.dim() - 1)
         x_rows = torch.where(picked[(...,) + (None,) * (x_rows.dim() - 1)], x_rows, x_rows[first])
         widths_rows = widths.flatten(0, inside.dim() - 1)
@@ -94,7 +94,7 @@ class RowsFilled(Rule):
                     out, slope = torch.zeros_like(x), torch.ones_like(x)
                     # the rest stays
                     picked = inside.flatten()
-                    first = picked.long().argmax()
+                    first = picked.long().argmax(0, keepdim=True)
                     x_rows = x.flatten(0, inside.dim() - 1)
                     x_rows = torch.where(picked[(...,) + (None,) * (x_rows.dim() - 1)], x_rows, x_rows[first])
                     widths_rows = widths.flatten(0, inside.dim() - 1)
@@ -136,7 +136,7 @@ class RowsFilled(Rule):
                     def forward(self, x, keep):
                         out = x.clone()
                         picked = keep.flatten()
-                        first = picked.long().argmax()
+                        first = picked.long().argmax(0, keepdim=True)
                         x_rows = x.flatten(0, keep.dim() - 1)
                         x_rows = torch.where(picked[(...,) + (None,) * (x_rows.dim() - 1)], x_rows, x_rows[first])
                         new_out = self.project(x_rows)
@@ -183,7 +183,7 @@ def _rewritten(
 ) -> Rewrite | None:
     build, by = Build(site.module, statement), mask.id
     picked, first = build.fresh("picked"), build.fresh("first")
-    lines = [f"{picked} = {by}.flatten()", f"{first} = {picked}.long().argmax()"]
+    lines = [f"{picked} = {by}.flatten()", f"{first} = {picked}.long().argmax(0, keepdim=True)"]
     names: dict[str, str] = {}
     for read in reads:
         base = ast.unparse(read.value)
