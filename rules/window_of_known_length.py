@@ -19,8 +19,8 @@ from ._windows import are_plain, dim_of
 
 class WindowOfKnownLength(Rule):
     """What it does:
-        Indexes by the places of a window, where a slice began at a number that is read out of a tensor and is as long
-        as a number that Python knows.
+        Indexes by the places of a window, where a slice began at a number that is read out of a tensor, or at a tensor,
+        and is as long as a number that Python knows.
 
     Why it breaks the graph:
         The read ends the graph (GB0124), and a slice between two unknown bounds has an unknown length. The places are a
@@ -48,16 +48,18 @@ class WindowOfKnownLength(Rule):
     dual = True
 
     def rewrite(self, site: Site) -> Rewrite | None:
-        module, statement = site.module, site.enclosing(ast.Assign)
-        read = read_at(module, site.node)
-        if read is None or statement is None or statement.value is not read.node:
+        module, read = site.module, read_at(site.module, site.node)
+        statement = site.enclosing(ast.Assign) if read is not None else _begun(module, site.node)
+        if statement is None or (read is not None and statement.value is not read.node):
             return None
         start = _only_name(statement)
-        windows = _windows(module, statement, start) if start else None
+        windows = _windows(module, statement, start, alone=read is not None) if start else None
         if not windows:
             return None
-        numbers = Numbers(module, (read.node,))
-        changes = [site.replace(read.node, numbers.template(read.node), **numbers.parts)]
+        changes: list[Rewrite | None] = []
+        if read is not None:
+            numbers = Numbers(module, (read.node,))
+            changes = [site.replace(read.node, numbers.template(read.node), **numbers.parts)]
         by_statement: dict[ast.stmt | None, list[_Window]] = {}
         for window in windows:
             by_statement.setdefault(statement_of(module, window.place), []).append(window)
@@ -138,6 +140,38 @@ class WindowOfKnownLength(Rule):
                 "f(torch.ones(2, 1, 3), torch.tensor(7))",
             ),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, starts, size: int = 2):
+                    segments = torch.zeros_like(x[:, :, :size])
+                    for i in range(x.size(0)):
+                        start = starts[i]
+                        end = start + size
+                        segments[i] = x[i, :, start:end]
+                    return segments
+            """,
+            after="""
+                import torch
+
+                def f(x, starts, size: int = 2):
+                    segments = torch.zeros_like(x[:, :, :size])
+                    for i in range(x.size(0)):
+                        start = starts[i]
+                        end = start + size
+                        torch._assert_async(
+                            (start >= 0) & (start + size <= x.shape[2]),
+                            "graphfix: x[i, :, start:end] does not lie inside",
+                        )
+                        segments[i] = x[i, :, start + torch.arange(size, device=start.device)]
+                    return segments
+            """,
+            calls=(
+                "f(torch.arange(24.0).reshape(2, 3, 4), torch.tensor([0, 2]))",
+                "f(torch.arange(10.0).reshape(1, 2, 5), torch.tensor([3]))",
+            ),
+        ),
         Leaves(
             source="""
                 def f(x, n):
@@ -172,8 +206,21 @@ def _only_name(statement: ast.Assign) -> str:
     return target.id if len(statement.targets) == 1 and isinstance(target, ast.Name) else ""
 
 
-def _windows(module: Module, statement: ast.Assign, start: str) -> list[_Window] | None:
-    """The windows that begin at the name; None where something else uses it, or the name of an end."""
+def _begun(module: Module, node: ast.AST) -> ast.Assign | None:
+    """The statement that names the tensor at which the slice that Dynamo names begins."""
+    place = next((one for one in (node, *module.parents(node)) if isinstance(one, ast.Subscript)), node)
+    lower = next((part.lower for part in _slices(place) if part.upper is not None), None)
+    function = module.function_of(node)
+    if not isinstance(lower, ast.Name) or function is None:
+        return None
+    stores = [one for one in ast.walk(function) if is_named(one, lower.id) and isinstance(one.ctx, ast.Store)]  # type: ignore[attr-defined]
+    above = next(module.parents(stores[0]), None) if len(stores) == 1 else None
+    return above if isinstance(above, ast.Assign) else None
+
+
+def _windows(module: Module, statement: ast.Assign, start: str, alone: bool) -> list[_Window] | None:
+    """The windows that begin at the name; None where something else uses it, or the name of an end, and the windows
+    must be `alone`: what uses a number may not be able to use a tensor."""
     function = module.function_of(statement)
     if function is None:
         return None
@@ -191,6 +238,8 @@ def _windows(module: Module, statement: ast.Assign, start: str) -> list[_Window]
             found.append(window)
             accounted |= {part.lower, part.upper, *ast.walk(sum_)} if part.lower and part.upper and sum_ else set()
     names = {start} | {window.part.upper.id for window in found if isinstance(window.part.upper, ast.Name)}
+    if not alone:
+        return found
     uses = {one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id in names}
     return found if uses - accounted == {one for one in uses if isinstance(one.ctx, ast.Store)} else None
 

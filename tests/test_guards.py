@@ -24,6 +24,7 @@ VIOLATIONS = [
     ("GF414", 1, "f(torch.ones(5, 2), torch.arange(2.0), torch.tensor([-2, 3]))"),
     ("GF111", 1, "f(-torch.ones(3))"),
     ("GF116", 0, "f(torch.ones(3, 2), torch.arange(20.0).reshape(10, 2), torch.tensor([8, 9, 10]))"),
+    ("GF116", 2, "f(torch.arange(24.0).reshape(2, 3, 4), torch.tensor([0, 3]))"),
     ("GF116", 1, "f(torch.ones(2, 3, 3), torch.tensor(-1))"),
     ("GF210", 0, "f(torch.full((3,), torch.nan))"),
     ("GF210", 1, "f(torch.arange(30))"),
