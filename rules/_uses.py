@@ -80,9 +80,11 @@ def _use_in_call(module: Module, call: ast.Call, node: ast.expr) -> str:
 
 
 def _is_made(module: Module, numbers: ast.List | ast.Tuple) -> bool:
-    """Whether a tensor is made of a list."""
-    call = parent(module, numbers)
-    return isinstance(call, ast.Call) and call.args[:1] == [numbers] and _use_in_call(module, call, numbers) == "maker"
+    """Whether a tensor is made of a list, or of one that it is joined to: `torch.tensor([a] + [b] * n)`."""
+    whole: ast.expr = numbers
+    while isinstance(call := parent(module, whole), ast.BinOp) and isinstance(call.op, ast.Add | ast.Mult):
+        whole = call
+    return isinstance(call, ast.Call) and call.args[:1] == [whole] and _use_in_call(module, call, whole) == "maker"
 
 
 def _logs(call: ast.Call) -> bool:

@@ -199,6 +199,27 @@ class ItemInName(Rule):
             """,
             calls=("f(torch.arange(4.0) - 1)", "f(torch.tensor([[-7.0, 3.5]]))"),
         ),
+        Rewrites(
+            before="""
+                import torch
+
+                def f(x, alpha):
+                    share = alpha.item()
+                    # the first class is the background
+                    weights = torch.tensor([1 - share] + [share] * (x.shape[1] - 1)).to(x)
+                    return x * weights
+            """,
+            after="""
+                import torch
+
+                def f(x, alpha):
+                    share = alpha.detach().reshape(())
+                    # the first class is the background
+                    weights = torch.tensor([1 - share] + [share] * (x.shape[1] - 1)).to(x)
+                    return x * weights
+            """,
+            calls=("f(torch.ones(2, 3), torch.tensor(0.25))", "f(torch.ones(1, 4), torch.tensor(0.5))"),
+        ),
         Leaves(
             source="""
                 def f(x, n):

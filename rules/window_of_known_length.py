@@ -49,11 +49,11 @@ class WindowOfKnownLength(Rule):
 
     def rewrite(self, site: Site) -> Rewrite | None:
         module, read = site.module, read_at(site.module, site.node)
-        statement = site.enclosing(ast.Assign) if read is not None else _begun(module, site.node)
-        if statement is None or (read is not None and statement.value is not read.node):
+        statement = site.enclosing(ast.Assign)
+        if read is not None and (statement is None or statement.value is not read.node):
             return None
-        start = _only_name(statement)
-        windows = _windows(module, statement, start, alone=read is not None) if start else None
+        start = _only_name(statement) if read is not None and statement is not None else _begun(module, site.node)
+        windows = _windows(module, site.node, start, alone=read is not None) if start else None
         if not windows:
             return None
         changes: list[Rewrite | None] = []
@@ -206,22 +206,21 @@ def _only_name(statement: ast.Assign) -> str:
     return target.id if len(statement.targets) == 1 and isinstance(target, ast.Name) else ""
 
 
-def _begun(module: Module, node: ast.AST) -> ast.Assign | None:
-    """The statement that names the tensor at which the slice that Dynamo names begins."""
+def _begun(module: Module, node: ast.AST) -> str:
+    """The name of the tensor at which the slice that Dynamo names begins, where it is bound once."""
     place = next((one for one in (node, *module.parents(node)) if isinstance(one, ast.Subscript)), node)
     lower = next((part.lower for part in _slices(place) if part.upper is not None), None)
     function = module.function_of(node)
     if not isinstance(lower, ast.Name) or function is None:
-        return None
-    stores = [one for one in ast.walk(function) if is_named(one, lower.id) and isinstance(one.ctx, ast.Store)]  # type: ignore[attr-defined]
-    above = next(module.parents(stores[0]), None) if len(stores) == 1 else None
-    return above if isinstance(above, ast.Assign) else None
+        return ""
+    names = (one for one in ast.walk(function) if isinstance(one, ast.Name) and one.id == lower.id)
+    return lower.id if sum(isinstance(one.ctx, ast.Store) for one in names) == 1 else ""
 
 
-def _windows(module: Module, statement: ast.Assign, start: str, alone: bool) -> list[_Window] | None:
+def _windows(module: Module, at: ast.AST, start: str, alone: bool) -> list[_Window] | None:
     """The windows that begin at the name; None where something else uses it, or the name of an end, and the windows
     must be `alone`: what uses a number may not be able to use a tensor."""
-    function = module.function_of(statement)
+    function = module.function_of(at)
     if function is None:
         return None
     found, accounted = list[_Window](), set[ast.AST]()
