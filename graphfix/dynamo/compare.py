@@ -172,4 +172,6 @@ def _tensors(expected: torch.Tensor, actual: torch.Tensor, exact: bool, result: 
     scale = float(was[finite].abs().max()) if bool(finite.any()) else 0.0
     if torch.allclose(was, now, rtol=tolerance, atol=tolerance * scale, equal_nan=True):
         return None
+    if not torch.equal(torch.isfinite(was), torch.isfinite(now)):
+        return "has numbers where it had infinities or NaN, or the other way round"
     return f"differs by {gap:.3g}, more than {expected.dtype} may ({tolerance:g} of {scale:.3g})"
