@@ -68,6 +68,8 @@ VIOLATIONS = [
     ("GF416", 0, "f(torch.rand(3, 4, 2), torch.tensor([4, -1, 2]))"),
     ("GF416", 1, "f(torch.rand(3, 4, 2), torch.tensor([3, 5, 2]))"),
     ("GF416", 2, "f(torch.arange(6).reshape(2, 3), torch.tensor([[False, True, True], [True, True, False]]))"),
+    ("GF219", 0, "[f.initted.zero_(), f(torch.ones(2, 3))]"),
+    ("GF219", 1, "[f.ready.zero_(), f(torch.ones(2, 3))]"),
     ("GF408", 3, "f(torch.tensor([1, 1, 255]), torch.tensor([2, 1, 0]), 2)"),
     ("GF420", 0, "f(torch.ones(2, 4, 3), torch.tensor([-2, 4]))"),
     ("GF420", 1, "f(torch.ones(2, 4, 3), torch.tensor([2, -4]))"),
