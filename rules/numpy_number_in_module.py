@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from graphfix.source.module import Module
 
+from ._lengths import values_of
 from ._numpy import NumpyNames
 
 _LAYERS = ("torch.nn.", "torch.nn.modules.")
@@ -166,6 +167,47 @@ class NumpyNumberInModule(Rule):
             """,
             calls=("f(torch.ones(2, 4))", "f(torch.ones(3, 4))"),
         ),
+        Rewrites(
+            before="""
+                import math
+
+                import numpy as np
+                import torch
+
+                class Codec(torch.nn.Module):
+                    def __init__(self, rates=(2, 3)):
+                        super().__init__()
+                        self.hop_length = np.prod(rates)
+
+                    def forward(self, audio):
+                        length = audio.shape[-1]
+                        pad_to = self.hop_length * 2
+                        right = math.ceil(length / pad_to) * pad_to - length
+                        return torch.nn.functional.pad(audio, (0, right)) * 2
+
+                f = Codec()
+            """,
+            after="""
+                import math
+
+                import numpy as np
+                import torch
+
+                class Codec(torch.nn.Module):
+                    def __init__(self, rates=(2, 3)):
+                        super().__init__()
+                        self.hop_length = np.prod(rates).item()
+
+                    def forward(self, audio):
+                        length = audio.shape[-1]
+                        pad_to = self.hop_length * 2
+                        right = math.ceil(length / pad_to) * pad_to - length
+                        return torch.nn.functional.pad(audio, (0, right)) * 2
+
+                f = Codec()
+            """,
+            calls=("f(torch.ones(1, 20))", "f(torch.ones(1, 31))"),
+        ),
         Leaves(
             source="""
                 import numpy as np
@@ -208,7 +250,7 @@ class NumpyNumberInModule(Rule):
 def _numbers(site: Site, owner: ast.ClassDef) -> Iterator[tuple[ast.expr, str]]:
     """The expressions in the class that give a layer or a named attribute a NumPy number, and what to put there."""
     assert site.break_ is not None
-    about = site.module.segment(site.node) + site.break_.explanation
+    about = _text(site.module, site.node) + site.break_.explanation
     of_backend = site.break_.id in ("GB0219", None)  # the operation of a layer; else an attribute has to be named
     for function in owner.body:
         if not isinstance(function, ast.FunctionDef):
@@ -222,6 +264,14 @@ def _numbers(site: Site, owner: ast.ClassDef) -> Iterator[tuple[ast.expr, str]]:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if any(isinstance(one, ast.Attribute) and _names(about, one) for one in targets):
                     yield node.value, "{old}.item()"
+
+
+def _text(module: Module, node: ast.AST, depth: int = 3) -> str:
+    """The text of an expression, and of what the names in it were given."""
+    names = (part for part in ast.walk(node) if isinstance(part, ast.Name) and depth)
+    return module.segment(node) + "".join(
+        _text(module, one, depth - 1) for name in names for one in values_of(module, name)
+    )
 
 
 def _is_layer(module: Module, call: ast.Call) -> bool:
