@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from graphfix.model import Assumption
+from graphfix.rule import Site
 from graphfix.source.module import Module
 
 from ._hoist import following
@@ -71,6 +73,18 @@ def rows_reduced(kind: str, shaped: str, tensor: str, mask: str) -> str:
     """The whole tensor reduced so under a mask, which is `shaped` as `where` takes it beside the tensor."""
     text = f"{{torch}}.where({shaped}, {tensor}, {NEUTRAL[kind]}).flatten(0, {mask}.dim() - 1)"
     return f"{text}.sum(0) / {mask}.sum()" if kind == "mean" else f"{text}.{kind}(0)"
+
+
+def leaves_out(site: Site, statement: ast.stmt, keeps_all: str) -> bool:
+    """Whether a selection left something out on one of the target's calls, for all that is known; `keeps_all` is true
+    where it does not. Whether each row stands for itself shows only then."""
+    assumption = Assumption(site.module.path, statement.lineno, keeps_all)
+    return site.held is None or not site.may_hold(assumption)
+
+
+def element_by_element(module: Module, node: ast.expr, whole: ast.expr) -> bool:
+    """Whether an expression is computed of another one element by element."""
+    return reduced(module, node)[0] is whole
 
 
 def deviation(kind: str, mask: str, tensor: str, count: str, given: str = "") -> str:

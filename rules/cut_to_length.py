@@ -16,7 +16,19 @@ from ._masks import OPERATORS, Put
 from ._match import dotted, is_atom, is_pure, is_whole, same
 from ._numbers import Numbers, statement_of
 from ._reads import number_around, parent, read_at
-from ._selection import COUNTS, NEUTRAL, Selection, deviation, is_alone, names_in, reduced, stored, uses_of
+from ._selection import (
+    COUNTS,
+    NEUTRAL,
+    Selection,
+    deviation,
+    element_by_element,
+    is_alone,
+    leaves_out,
+    names_in,
+    reduced,
+    stored,
+    uses_of,
+)
 from ._windows import all_of, within
 
 _LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
@@ -219,6 +231,13 @@ class CutToLength(Rule):
         ),
         Leaves(
             source="""
+                def f(x, lengths):
+                    return x[:, : lengths[0]].sum(0) * 2
+            """,
+            calls=("f(torch.ones(2, 4), torch.tensor([4, 4]))",),
+        ),
+        Leaves(
+            source="""
                 def f(x, n):
                     part = x[:n]
                     return part.sum() + part.cumsum(0)[-1]
@@ -333,6 +352,8 @@ class _Writer:
             if isinstance(naming, ast.Assign) and naming.value is node and node not in done:
                 rewrites.append(self._named(naming, cut))
                 done.add(node)
+        if not all(map(self._row_by_row, stores)):
+            return None
         stored_in = [self._stored(one) for one in stores]
         changes: dict[ast.expr, str] = {}
         for node, cut in self.cuts.items():
@@ -422,6 +443,15 @@ class _Writer:
             return statement
         return statement if isinstance(statement, ast.Assign) and statement.targets == [node] else None
 
+    def _row_by_row(self, statement: ast.Assign | ast.AugAssign) -> bool:
+        """Whether what is stored is computed element by element, or a call cut something off and shows what it is."""
+        cuts = (one for one in ast.walk(statement.value) if isinstance(one, ast.expr) and one in self.cuts)
+        if all(element_by_element(self.module, one, statement.value) for one in cuts):
+            return True
+        upper, of = self.cut.part.upper, ast.unparse(self.cut.node.value)
+        whole = f"{ast.unparse(upper)} >= {of}.shape[{self.cut.at}]" if upper is not None else "False"
+        return leaves_out(self.site, statement, whole)
+
     def _stored(self, statement: ast.Assign | ast.AugAssign) -> str:
         target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         base, value = self.cuts[target].base, Put(self.texts).text(statement.value)
@@ -462,7 +492,7 @@ class _Writer:
         inner, whole, kind = reduced(self.module, node)
         kept, given = self._mask(node), ""
         if whole is None and isinstance(inner, ast.expr):
-            found = _over_dimension(self.module, inner)
+            found = _over_dimension(self.module, inner, cut.before)
             if found is None:
                 return None
             whole, kind, given = found
@@ -491,8 +521,8 @@ def _may_be_data(module: Module, bound: ast.expr) -> bool:
     return reads or module.analysis.value(bound).kind is not Kind.PLAIN
 
 
-def _over_dimension(module: Module, node: ast.expr) -> tuple[ast.expr, str, str] | None:
-    """What reduces an expression over one dimension, how, and the arguments: `x.mean(dim=0)`, `torch.sum(x, 0)`."""
+def _over_dimension(module: Module, node: ast.expr, dimension: int) -> tuple[ast.expr, str, str] | None:
+    """What reduces an expression over this dimension, how, and the arguments: `x.mean(dim=0)`, `torch.sum(x, 0)`."""
     above = parent(module, node)
     call = parent(module, above) if isinstance(above, ast.Attribute) else above
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in _REDUCE:
@@ -501,9 +531,10 @@ def _over_dimension(module: Module, node: ast.expr) -> tuple[ast.expr, str, str]
         return None
     given = call.args if call.func is above else call.args[1:]
     words = {one.arg: one.value for one in call.keywords}
-    if len(given) > 1 or words.keys() - {"dim", "axis", "keepdim"} or len(given) == ("dim" in words or "axis" in words):
+    dims = [*given, *(words[name] for name in ("dim", "axis") if name in words)]
+    if [*map(ast.unparse, dims)] != [str(dimension)] or words.keys() - {"dim", "axis", "keepdim"}:
         return None
-    if not all(isinstance(ast.unparse(one), str) and _is_literal(one) for one in (*given, *words.values())):
+    if not isinstance(words.get("keepdim", ast.Constant(False)), ast.Constant):
         return None
     text = ", ".join([*map(ast.unparse, given), *(f"{name}={ast.unparse(one)}" for name, one in words.items())])
     if call.func.attr not in ("max", "min"):
@@ -512,10 +543,6 @@ def _over_dimension(module: Module, node: ast.expr) -> tuple[ast.expr, str, str]
     values = isinstance(part, ast.Attribute) and part.attr == "values"
     first = isinstance(part, ast.Subscript) and ast.unparse(part.slice) == "0"
     return (part, f"a{call.func.attr}", text) if isinstance(part, ast.expr) and (values or first) else None
-
-
-def _is_literal(node: ast.expr) -> bool:
-    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
 
 
 def _all_of(loop: ast.ListComp | ast.GeneratorExp, bound: ast.expr) -> ast.expr | None:

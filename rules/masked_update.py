@@ -8,6 +8,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._masks import OPERATORS, Put, mask_text, masked_read, reads_through
 from ._match import is_atom, same
+from ._selection import element_by_element, leaves_out
 
 
 class MaskedUpdate(Rule):
@@ -28,7 +29,7 @@ class MaskedUpdate(Rule):
     Safety:
         Proven. The tensor is still changed in place. The change is computed for elements that the mask leaves out as
         well, which costs time where the mask selects little, and is right only where each element stands for itself; a
-        run must show that.
+        run must show that, in which the mask leaves some out.
     """
 
     code, name = "GF403", "masked-update"
@@ -52,6 +53,9 @@ class MaskedUpdate(Rule):
         tensor, mask = found
         reads = list(reads_through(statement.value, mask))
         if not operator and not reads:
+            return None
+        alone = all(element_by_element(site.module, read, statement.value) for read in reads)
+        if not alone and not leaves_out(site, statement, f"({ast.unparse(mask)}).all()"):
             return None
         value = Put({read: ast.unparse(masked_read(read)[0]) for read in reads}).text(statement.value)  # type: ignore[index]
         whole = ast.unparse(tensor)

@@ -14,6 +14,7 @@ from ._masks import Put, mask_text
 from ._match import block_of, is_atom, is_pure, same
 from ._numbers import Numbers
 from ._reads import parent
+from ._selection import leaves_out
 from ._windows import refusal, within
 
 _Change = tuple[ast.expr, str, Mapping[str, ast.expr]]
@@ -54,6 +55,10 @@ class RowsApart(Rule):
             return None
         span = _span(module, picked)
         if span is None:
+            return None
+        if not isinstance(picked.slice, ast.Slice) and not leaves_out(
+            site, span.put, f"({ast.unparse(picked.slice)}).all()"
+        ):
             return None
         reads = [read for part in span.between for read in _reads(part, picked.slice)]
         put, inner = span.put, list(_reads(span.put.value, picked.slice))

@@ -10,6 +10,7 @@ from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 from ._condition import Build
 from ._masks import Put
 from ._match import is_pure, is_whole, same
+from ._selection import leaves_out
 
 
 class RowsFilled(Rule):
@@ -35,7 +36,7 @@ class RowsFilled(Rule):
         slope.copy_(torch.where(inside[(...,) + (None,) * (slope.dim() - inside.dim())], new_slope.reshape(slope.shape), slope))
 
     Safety:
-        Proven. Right only where each row stands for itself; a run must show that. The other rows are computed for
+        Proven. Right only where each row stands for itself; a run must show that, in which the mask leaves some out. The other rows are computed for
         nothing.
     """  # noqa: E501
 
@@ -61,7 +62,9 @@ class RowsFilled(Rule):
         reads = [one for one in ast.walk(statement.value) if isinstance(one, ast.Subscript) and _selects(one, mask)]
         if len(tensors) < len(places) or not reads or not all(map(is_pure, [*tensors, *(one.value for one in reads)])):
             return None
-        return _rewritten(site, statement, mask, tensors, reads) if "{" not in module.segment(statement) else None
+        if "{" in module.segment(statement) or not leaves_out(site, statement, f"{mask.id}.all()"):
+            return None
+        return _rewritten(site, statement, mask, tensors, reads)
 
     cases = (
         Rewrites(

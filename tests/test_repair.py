@@ -691,3 +691,24 @@ def test_compiled_code_may_copy_what_eager_hands_on(tmp_path: Path) -> None:
     (kept,) = repair.kept
     assert "elif x.max() > 1:" in text, kept.record.diff  # eager is as it was
     assert "share memory" in repair.dropped[0].reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "some"),
+    [
+        ("GF403", "    out[keep] = torch.softmax(x[keep], 0)\n", False),
+        ("GF414", "    rows = x[keep]\n    out[keep] = torch.softmax(rows, 0)\n", False),
+        ("GF423", "    out[keep] = torch.softmax(x[keep], dim=0)\n", False),
+        ("GF420", "    n = keep.sum()\n    out[:n] = x[:n].softmax(0)\n", False),
+        ("GF403", "    out[keep] = torch.softmax(x[keep], 0)\n", True),
+    ],
+)
+def test_rows_computed_apart_need_a_call_that_leaves_some_out(tmp_path: Path, rule: str, body: str, some: bool) -> None:
+    """Where every call keeps all rows, what looks at several rows at once computes the same."""
+    rows = f"def f(x, keep):\n    out = torch.zeros_like(x)\n{body}    return out\n"
+    calls = "graphfix.Call(f, torch.eye(3), torch.ones(3, dtype=torch.bool))"
+    if some:
+        calls += ", graphfix.Call(f, torch.eye(3), torch.arange(3) < 2)"
+    repair, _ = repaired(tmp_path, rows, calls, *rules_called(rule))
+    assert not repair.kept
+    assert bool(repair.dropped) is some, "not even tried"
