@@ -64,7 +64,11 @@ class FirstOrDefault(Rule):
         found, other = (yes, no) if holds else (no, yes)
         names = [part for part in ast.walk(found) if isinstance(part, ast.Name) and part.id == target.id]
         reads = [_place(module, one, what) for one in names]
-        if not reads or not is_pure(other) or any(_is(part, target.id) for part in ast.walk(other)):
+        if (
+            not reads
+            or not (is_pure(found) and is_pure(other))
+            or any(_is(part, target.id) for part in ast.walk(other))
+        ):
             return None
         texts = {place: f"{target.id}{LOOKED_UP[end]}" for place, end in reads if end in LOOKED_UP}
         value, rest = Put(texts).text(found), ast.unparse(other)
