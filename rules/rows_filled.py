@@ -36,8 +36,8 @@ class RowsFilled(Rule):
         slope.copy_(torch.where(inside[(...,) + (None,) * (slope.dim() - inside.dim())], new_slope.reshape(slope.shape), slope))
 
     Safety:
-        Proven. Right only where each row stands for itself; a run must show that, in which the mask leaves some out. The other rows are computed for
-        nothing.
+        Proven. Right only where each row stands for itself; a run must show that, in which the mask leaves some out.
+        The other rows are computed for nothing.
     """  # noqa: E501
 
     code, name = "GF423", "rows-filled"
