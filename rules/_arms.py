@@ -142,13 +142,13 @@ class Reader:
         return Put(ast.unparse(node.target), form, value, target)
 
     def _is_count(self, target: ast.expr) -> bool:
-        """Whether a name is given nothing but written numbers, in the whole function."""
-        function = self._function
-        if not isinstance(target, ast.Name) or function is None or target.id in _arguments(function):
+        """Whether a local name begins as a written number and is given nothing but such, in the whole function."""
+        parts = list(ast.walk(self._function)) if self._function is not None else []
+        if not isinstance(target, ast.Name) or any(isinstance(one, ast.arg) and one.arg == target.id for one in parts):
             return False
-        names = (part for part in ast.walk(function) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store))
-        stores = [self.module.enclosing(part, ast.stmt) for part in names if part.id == target.id]
-        return all(
+        names = (one for one in parts if is_named(one, target.id) and not isinstance(one.ctx, ast.Load))  # type: ignore[attr-defined]
+        stores = [self.module.enclosing(one, ast.stmt) for one in names]
+        return any(isinstance(one, ast.Assign) for one in stores) and all(
             isinstance(one, ast.Assign | ast.AugAssign) and isinstance(one.value, ast.Constant) for one in stores
         )
 
@@ -306,10 +306,6 @@ def _is_lazy(node: ast.If) -> bool:
         and isinstance(test.comparators[0], ast.Constant)
         and test.comparators[0].value is None
     )
-
-
-def _arguments(function: ast.AST) -> set[str]:
-    return {part.arg for part in ast.walk(function) if isinstance(part, ast.arg)}
 
 
 def is_bound_before(module: Module, branch: ast.stmt, name: str) -> bool:

@@ -78,6 +78,12 @@ class Numbers:
             return new
         return self._of_call(new) if isinstance(new, ast.Call) else self._slot(node)
 
+    def written(self, template: str) -> str:
+        """A template with the text of the parts in place of their slots."""
+        for name, part in self.parts.items():
+            template = template.replace(f"{{{name}}}", ast.unparse(part))
+        return template
+
     def reads(self, node: ast.expr) -> bool:
         """Whether a number is read out of a tensor in the expression."""
         inside = list(ast.walk(node))

@@ -16,6 +16,12 @@ from ._match import dotted
 NEUTRAL = {"sum": "0", "count_nonzero": "0", "any": "0", "norm": "0", "mean": "0", "all": "1", "prod": "1",
             "max": "-{torch}.inf", "amax": "-{torch}.inf", "min": "{torch}.inf", "amin": "{torch}.inf"}  # fmt: skip
 COUNTS = frozenset({"numel", "len", "shape", "size"})
+EXTREMES = frozenset({"max", "min", "amax", "amin"})
+LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
+"""Losses that are zero where both sides are."""
+IGNORED = "-100"
+"""The label that PyTorch's cross entropy leaves out."""
+_REDUCE = frozenset({"sum", "mean", "max", "min", "amax", "amin", "any", "all", "prod", "std", "var"})
 ELEMENTWISE = frozenset(
     """abs square pow float double half to relu sigmoid tanh exp neg detach bool int long add sub mul div clamp
     clamp_min clamp_max log log1p sqrt sin cos round floor""".split()
@@ -51,22 +57,51 @@ def reduced(module: Module, node: ast.expr) -> tuple[ast.expr, ast.expr | None, 
     return inner, None, ""
 
 
-def over_rows(module: Module, node: ast.expr) -> tuple[ast.expr, str] | None:
-    """What reduces selected rows for each place in a row, and how: `rows.mean(dim=0)`, `rows.max(0)[0]` (as `amax`)."""
-    method = next(module.parents(node), None)
-    call = next(module.parents(method), None) if isinstance(method, ast.Attribute) else None
-    if not isinstance(method, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not method:
+def over_dimension(module: Module, node: ast.expr, dimension: int) -> tuple[ast.expr, str, str] | None:
+    """What reduces an expression over this dimension, how, and the arguments: `x.mean(dim=0)`, `torch.sum(x, 0)`."""
+    above = next(module.parents(node), None)
+    call = next(module.parents(above), None) if isinstance(above, ast.Attribute) else above
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in _REDUCE:
         return None
-    given = [*call.args, *(word.value for word in call.keywords if word.arg == "dim")]
-    if len(given) != 1 or len(call.keywords) + len(call.args) != 1 or ast.unparse(given[0]) != "0":
+    if call.func is not above and (dotted(call.func.value) != "torch" or call.args[:1] != [node]):
         return None
-    if method.attr in ("sum", "mean", "amax", "amin"):
-        return call, method.attr
+    given = call.args if call.func is above else call.args[1:]
+    words = {one.arg: one.value for one in call.keywords}
+    dims = [*given, *(words[name] for name in ("dim", "axis") if name in words)]
+    if [*map(ast.unparse, dims)] != [str(dimension)] or words.keys() - {"dim", "axis", "keepdim"}:
+        return None
+    if not isinstance(words.get("keepdim", ast.Constant(False)), ast.Constant):
+        return None
+    text = ", ".join([*map(ast.unparse, given), *(f"{name}={ast.unparse(one)}" for name, one in words.items())])
+    if call.func.attr not in ("max", "min"):
+        return call, call.func.attr, text
     part = next(module.parents(call), None)
     values = isinstance(part, ast.Attribute) and part.attr == "values"
     first = isinstance(part, ast.Subscript) and ast.unparse(part.slice) == "0"
-    taken = method.attr in ("max", "min") and isinstance(part, ast.expr) and (values or first)
-    return (part, f"a{method.attr}") if taken and isinstance(part, ast.expr) else None
+    return (part, f"a{call.func.attr}", text) if isinstance(part, ast.expr) and (values or first) else None
+
+
+def over_rows(module: Module, node: ast.expr) -> tuple[ast.expr, str] | None:
+    """What reduces selected rows for each place in a row, and how: `rows.mean(dim=0)`, `rows.max(0)[0]` (as `amax`)."""
+    found = over_dimension(module, node, 0)
+    if found is None or "keepdim" in found[2] or found[1] not in ("sum", "mean", "amax", "amin"):
+        return None
+    return found[:2]
+
+
+def count_of(module: Module, node: ast.expr) -> ast.expr | None:
+    """The expression that asks how many elements or rows another has: `len(x)`, `x.numel()`, `x.shape[0]`."""
+    inner, whole, kind = reduced(module, node)
+    return whole if inner is node and kind in COUNTS else None
+
+
+def spread_of(module: Module, node: ast.expr) -> tuple[ast.Call, str] | None:
+    """`.std()` or `.var()` of all elements, and which."""
+    method = next(module.parents(node), None)
+    call = next(module.parents(method), None) if isinstance(method, ast.Attribute) else None
+    if not isinstance(method, ast.Attribute) or method.attr not in ("std", "var") or not isinstance(call, ast.Call):
+        return None
+    return (call, method.attr) if call.func is method and not call.args and not call.keywords else None
 
 
 def rows_reduced(kind: str, shaped: str, tensor: str, mask: str) -> str:

@@ -15,7 +15,7 @@ from graphfix.source.text import literal
 from graphfix.source.values import Kind
 
 from ._hoist import defined_above
-from ._match import dotted, last_value, meaning
+from ._match import dotted, is_text, last_value, meaning
 
 _LIBRARIES = ("numpy.", "scipy.", "librosa.filters.", "np.")
 _ALSO = ("math.", "torch.from_numpy", "torch.tensor", "torch.as_tensor", "torch.FloatTensor")
@@ -65,7 +65,8 @@ class ConstantTable(Rule):
             if isinstance(function, ast.FunctionDef) and _is_table(place.module, function, ()):
                 given = function.args
                 names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
-                if _are_plain(place, function.body[0], names):
+                first = next((one for one in function.body if not is_text(one)), function.body[0])
+                if _are_plain(place, first, names):
                     yield _marked(place, function)
                 return
             place = place.around

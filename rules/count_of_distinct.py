@@ -11,7 +11,7 @@ from ._condition import Build
 from ._match import dotted, is_pure
 from ._numbers import statement_of
 from ._reads import parent
-from ._selection import COUNTS, reduced
+from ._selection import count_of
 
 
 class CountOfDistinct(Rule):
@@ -48,7 +48,7 @@ class CountOfDistinct(Rule):
         ordered = build.fresh("ordered")
         count = f"({ordered}[1:] != {ordered}[:-1]).sum() + min({ordered}.numel(), 1)"
         changes: list[tuple[ast.expr, str, dict[str, ast.AST]]]
-        if (whole := _counted(module, call)) is not None:
+        if (whole := count_of(module, call)) is not None:
             changes = [(whole, f"({count})" if isinstance(parent(module, whole), ast.expr) else count, {})]
         else:
             assigned = parent(module, call)
@@ -130,15 +130,9 @@ def _values(node: ast.AST) -> ast.expr | None:
     return parts[0] if len(parts) == 1 and all(one.arg == "sorted" for one in node.keywords) else None
 
 
-def _counted(module: Module, node: ast.expr) -> ast.expr | None:
-    """The expression that asks how many elements another has."""
-    inner, whole, kind = reduced(module, node)
-    return whole if inner is node and kind in COUNTS else None
-
-
 def _counts(module: Module, name: ast.Name) -> list[ast.expr]:
     """What counts the elements that a name stands for, empty where it is read otherwise, or bound twice."""
     function = module.function_of(name)
     names = [part for part in ast.walk(function or name) if isinstance(part, ast.Name) and part.id == name.id]
-    counts = [_counted(module, one) for one in names if one is not name]
+    counts = [count_of(module, one) for one in names if one is not name]
     return [one for one in counts if one is not None] if None not in counts else []

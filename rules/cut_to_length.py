@@ -18,6 +18,9 @@ from ._numbers import Numbers, statement_of
 from ._reads import number_around, parent, read_at
 from ._selection import (
     COUNTS,
+    EXTREMES,
+    IGNORED,
+    LOSSES,
     NEUTRAL,
     Selection,
     deviation,
@@ -25,18 +28,12 @@ from ._selection import (
     is_alone,
     leaves_out,
     names_in,
+    over_dimension,
     reduced,
     stored,
     uses_of,
 )
 from ._windows import all_of, within
-
-_LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
-"""Losses that are zero where both sides are."""
-_REDUCE = frozenset({"sum", "mean", "max", "min", "amax", "amin", "any", "all", "prod", "std", "var"})
-_EXTREMES = frozenset({"max", "min", "amax", "amin"})
-_IGNORED = "-100"
-"""The label that PyTorch's cross entropy leaves out."""
 
 
 class CutToLength(Rule):
@@ -389,8 +386,8 @@ class _Writer:
             return self.masks[cut.base]
         named = [one for one in ast.walk(cut.part) if isinstance(one, ast.expr) and ast.unparse(one) == self.read]
         numbers = Numbers(self.module, tuple(named), keeps_gradient=True)
-        mask = self._filled(numbers, cut.mask(numbers))
-        guards = [self._filled(numbers, one) for one in dict.fromkeys(numbers.guards)]
+        mask = numbers.written(cut.mask(numbers))
+        guards = [numbers.written(one) for one in dict.fromkeys(numbers.guards)]
         if self.loop is None:
             assert isinstance(root, ast.stmt)
             lines = self.above.setdefault(root, [])
@@ -404,11 +401,6 @@ class _Writer:
             if guards:
                 self._tells(self.loop, ">= 0", "has a negative bound")
         return self.masks[cut.base]
-
-    def _filled(self, numbers: Numbers, text: str) -> str:
-        for name, part in numbers.parts.items():
-            text = text.replace(f"{{{name}}}", ast.unparse(part))
-        return text
 
     def _tells(self, loop: ast.ListComp | ast.GeneratorExp, condition: str, said: str) -> None:
         """Assert above the statement what must hold of all lengths that a comprehension goes through."""
@@ -480,8 +472,8 @@ class _Writer:
         called, function = dotted(call.func).rpartition(".")[2], ast.unparse(call.func)
         kept, also = self._mask(one), self._mask(other)
         if called == "cross_entropy":
-            return call, f"{function}({self.texts[one]}, {{torch}}.where({also}, {self.texts[other]}, {_IGNORED}))"
-        if called not in _LOSSES:
+            return call, f"{function}({self.texts[one]}, {{torch}}.where({also}, {self.texts[other]}, {IGNORED}))"
+        if called not in LOSSES:
             return None
         sides = f"{{torch}}.where({kept}, {self.texts[one]}, 0), {{torch}}.where({also}, {self.texts[other]}, 0)"
         count = f"{kept}.expand_as({self.texts[one]}).sum()"
@@ -492,7 +484,7 @@ class _Writer:
         inner, whole, kind = reduced(self.module, node)
         kept, given = self._mask(node), ""
         if whole is None and isinstance(inner, ast.expr):
-            found = _over_dimension(self.module, inner, cut.before)
+            found = over_dimension(self.module, inner, cut.before)
             if found is None:
                 return None
             whole, kind, given = found
@@ -501,7 +493,7 @@ class _Writer:
         if kind in COUNTS:
             return whole, f"{kept}.expand_as({self.texts[node]}).sum()" if kind == "numel" else f"{kept}.sum()"
         count = f"{kept}.sum()" if given else f"{kept}.expand_as({self.texts[node]}).sum()"
-        if kind in _EXTREMES:
+        if kind in EXTREMES:
             if self.loop is None:
                 statement = statement_of(self.module, whole)
                 if statement is None:
@@ -519,30 +511,6 @@ class _Writer:
 def _may_be_data(module: Module, bound: ast.expr) -> bool:
     reads = any(read_at(module, one) is not None for one in ast.walk(bound))
     return reads or module.analysis.value(bound).kind is not Kind.PLAIN
-
-
-def _over_dimension(module: Module, node: ast.expr, dimension: int) -> tuple[ast.expr, str, str] | None:
-    """What reduces an expression over this dimension, how, and the arguments: `x.mean(dim=0)`, `torch.sum(x, 0)`."""
-    above = parent(module, node)
-    call = parent(module, above) if isinstance(above, ast.Attribute) else above
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in _REDUCE:
-        return None
-    if call.func is not above and (dotted(call.func.value) != "torch" or call.args[:1] != [node]):
-        return None
-    given = call.args if call.func is above else call.args[1:]
-    words = {one.arg: one.value for one in call.keywords}
-    dims = [*given, *(words[name] for name in ("dim", "axis") if name in words)]
-    if [*map(ast.unparse, dims)] != [str(dimension)] or words.keys() - {"dim", "axis", "keepdim"}:
-        return None
-    if not isinstance(words.get("keepdim", ast.Constant(False)), ast.Constant):
-        return None
-    text = ", ".join([*map(ast.unparse, given), *(f"{name}={ast.unparse(one)}" for name, one in words.items())])
-    if call.func.attr not in ("max", "min"):
-        return call, call.func.attr, text
-    part = parent(module, call)
-    values = isinstance(part, ast.Attribute) and part.attr == "values"
-    first = isinstance(part, ast.Subscript) and ast.unparse(part.slice) == "0"
-    return (part, f"a{call.func.attr}", text) if isinstance(part, ast.expr) and (values or first) else None
 
 
 def _all_of(loop: ast.ListComp | ast.GeneratorExp, bound: ast.expr) -> ast.expr | None:

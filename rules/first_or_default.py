@@ -11,9 +11,9 @@ from graphfix.source.module import Module
 from ._first_true import LOOKED_UP, bound, follow
 from ._hoist import following
 from ._masks import Put, gives_tuple, mask_of_places
-from ._match import is_boolean, is_pure
+from ._match import is_boolean, is_named, is_pure
 from ._reads import parent, read_at
-from ._selection import COUNTS, reduced
+from ._selection import count_of
 
 
 class FirstOrDefault(Rule):
@@ -67,7 +67,7 @@ class FirstOrDefault(Rule):
         if (
             not reads
             or not (is_pure(found) and is_pure(other))
-            or any(_is(part, target.id) for part in ast.walk(other))
+            or any(is_named(part, target.id) for part in ast.walk(other))
         ):
             return None
         texts = {place: f"{target.id}{LOOKED_UP[end]}" for place, end in reads if end in LOOKED_UP}
@@ -190,16 +190,12 @@ def _chosen(module: Module, node: ast.stmt) -> tuple[str, ast.expr, ast.expr, as
     return (target.id, node.test, one.value, other.value) if isinstance(target, ast.Name) else None
 
 
-def _is(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
-
-
 def _reads_all(module: Module, target: ast.Name, behind: ast.stmt) -> bool:
     """Whether a name is read in one statement only, and bound once."""
     function, inside = module.function_of(target), set(ast.walk(behind))
     if function is None:
         return False
-    return all(part is target or part in inside for part in ast.walk(function) if _is(part, target.id))
+    return all(part is target or part in inside for part in ast.walk(function) if is_named(part, target.id))
 
 
 def _any(module: Module, test: ast.expr, name: str) -> bool | None:
@@ -211,11 +207,10 @@ def _any(module: Module, test: ast.expr, name: str) -> bool | None:
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         count = test.left
         asked = ast.unparse(test).removeprefix(ast.unparse(count)).strip()
-    names = [part for part in ast.walk(count) if _is(part, name)]
+    names = [part for part in ast.walk(count) if is_named(part, name)]
     if len(names) != 1 or not isinstance(names[0], ast.expr):
         return None
-    inner, whole, kind = reduced(module, names[0])
-    if inner is not names[0] or whole is not count or kind not in COUNTS:
+    if count_of(module, names[0]) is not count:
         return None
     return {"> 0": True, "!= 0": True, ">= 1": True, "== 0": False, "< 1": False, "<= 0": False}.get(asked)
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
-from graphfix.source.module import Module
 
 from ._first_true import first_or_last
 from ._masks import gives_tuple, mask_of_places
 from ._match import is_boolean
-from ._selection import COUNTS, reduced
+from ._selection import count_of
 
 
 class IndexOfTrue(Rule):
@@ -291,7 +290,7 @@ def _as_index(site: Site) -> Rewrite | None:
         return None
     loads = [node for node in every if isinstance(node.ctx, ast.Load)]
     indexed = [node for node in ast.walk(function) if isinstance(node, ast.Subscript) and _by(node, names)]
-    counted = list(filter(None, (_count(site.module, node) for node in loads)))
+    counted = list(filter(None, (count_of(site.module, node) for node in loads)))
     if not indexed or len(loads) != len(indexed) * len(names) + len(counted):
         return None
     value = "{mask}" if is_boolean(site.module, mask) else "{mask} != 0"
@@ -302,12 +301,6 @@ def _as_index(site: Site) -> Rewrite | None:
         changed.append(site.replace_each([(node, f"{names[0]}.sum()", {}) for node in counted]))
     found = site.together(*changed)
     return found and replace(found, onward=tuple(map(site.module.location, [*indexed, *counted])))
-
-
-def _count(module: Module, name: ast.Name) -> ast.expr | None:
-    """How many places there are: `len(rows)`, `rows.numel()`."""
-    inner, whole, kind = reduced(module, name)
-    return whole if inner is name and kind in COUNTS else None
 
 
 _FLAT = frozenset({"flatten", "squeeze", "view", "reshape"})

@@ -6,15 +6,11 @@ import ast
 from dataclasses import replace
 
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
-from graphfix.source.module import Module
 
 from ._lengths import statement_of
 from ._masks import Put, has_shape_of, mask_text, masked_read, reads_through
 from ._match import dotted, is_atom
-from ._selection import COUNTS, NEUTRAL, deviation, over_rows, reduced, rows_reduced
-
-_LOSSES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
-"""Losses that are zero where both sides are."""
+from ._selection import COUNTS, LOSSES, NEUTRAL, deviation, over_rows, reduced, rows_reduced, spread_of
 
 
 class MaskedReduction(Rule):
@@ -58,8 +54,8 @@ class MaskedReduction(Rule):
             return loss
         if "{" in shaped:
             return None
-        if (spread := _deviation(site.node, site.module)) is not None:
-            return site.replace(spread, deviation(ast.unparse(spread.func).rpartition(".")[2], shaped, of, count))
+        if (spread := spread_of(site.module, site.node)) is not None:
+            return site.replace(spread[0], deviation(spread[1], shaped, of, count))
         inner, whole, kind = reduced(site.module, site.node)
         if whole is None:
             return None
@@ -236,15 +232,6 @@ class MaskedReduction(Rule):
     )
 
 
-def _deviation(node: ast.expr, module: Module) -> ast.Call | None:
-    """`.std()` or `.var()` of all elements."""
-    method = next(module.parents(node), None)
-    call = next(module.parents(method), None) if isinstance(method, ast.Attribute) else None
-    if not isinstance(method, ast.Attribute) or method.attr not in ("std", "var") or not isinstance(call, ast.Call):
-        return None
-    return call if call.func is method and not call.args and not call.keywords else None
-
-
 def _over_rows(site: Site, tensor: ast.expr, mask: ast.expr) -> Rewrite | None:
     """`x[rows].mean(dim=0)`: the sum of what the mask selects, for each place in a row, and its mean."""
     found = over_rows(site.module, site.node) if isinstance(site.node, ast.expr) else None
@@ -260,7 +247,7 @@ def _loss(site: Site, mask: ast.expr, count: str) -> Rewrite | None:
     call = next(site.module.parents(site.node), None)
     if not isinstance(call, ast.Call) or call.keywords or len(call.args) != 2:
         return None
-    if dotted(call.func).rpartition(".")[2] not in _LOSSES:
+    if dotted(call.func).rpartition(".")[2] not in LOSSES:
         return None
     shaped, texts = None, []
     for arg in call.args:

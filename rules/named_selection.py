@@ -15,6 +15,8 @@ from ._masks import Put, has_shape_of, mask_text, masked_read
 from ._match import is_atom, last_value, meaning, same
 from ._selection import (
     COUNTS,
+    EXTREMES,
+    IGNORED,
     NEUTRAL,
     Selection,
     deviation,
@@ -23,11 +25,11 @@ from ._selection import (
     over_rows,
     reduced,
     rows_reduced,
+    spread_of,
     stored,
     uses_of,
 )
 
-_EXTREMES = frozenset({"max", "amax", "min", "amin"})
 _LOSSES = frozenset(
     "mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits".split()
 )
@@ -35,8 +37,6 @@ _LOSSES = frozenset(
 _OF_THE_KIND = frozenset("dtype device new_full new_zeros new_ones new_tensor is_floating_point is_complex".split())
 """What does not depend on how many elements there are."""
 _CLASSES = frozenset({"cross_entropy", "CrossEntropyLoss"})
-_IGNORED = "-100"
-"""The label that PyTorch's cross entropy leaves out."""
 
 
 class NamedSelection(Rule):
@@ -230,7 +230,7 @@ def _rewritten(site: Site, selections: Sequence[Selection], mask: ast.expr) -> R
             whole, text, kind = found
             changes[whole] = text
             asks |= kind in COUNTS
-            if kind in _EXTREMES and (statement := site.module.enclosing(use, ast.stmt)) is not None:
+            if kind in EXTREMES and (statement := site.module.enclosing(use, ast.stmt)) is not None:
                 extremes.append(statement)
     parts: list[Rewrite | None] = [_named(site, one, writer, one is selections[0]) for one in selections]
     if any(part in changes for whole in changes for part in module.parents(whole)):
@@ -324,13 +324,10 @@ class _Writer:
 
     def _deviation(self, one: Selection, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """`valid.std()`, `valid.var()` of all elements."""
-        method = next(self.module.parents(use), None)
-        call = next(self.module.parents(method), None) if isinstance(method, ast.Attribute) else None
-        if not isinstance(method, ast.Attribute) or not isinstance(call, ast.Call) or call.args or call.keywords:
+        found = spread_of(self.module, use)
+        if found is None or not self._alike(one):
             return None
-        if method.attr not in ("std", "var") or not self._alike(one):
-            return None
-        return call, deviation(method.attr, self.kept, one.name, f"{self.kept}.sum()"), method.attr
+        return found[0], deviation(found[1], self.kept, one.name, f"{self.kept}.sum()"), found[1]
 
     def _loss(self, use: ast.Name) -> tuple[ast.expr, str, str] | None:
         """A mean loss of two selections."""
@@ -344,7 +341,7 @@ class _Writer:
         if named & {"reduction", "ignore_index", None} or "{" in options:
             return None
         if called in _CLASSES:
-            labels = f"{{torch}}.where({self._shaped(second)}, {second.name}, {_IGNORED})"
+            labels = f"{{torch}}.where({self._shaped(second)}, {second.name}, {IGNORED})"
             return call, f"{ast.unparse(call.func)}({first.name}, {labels}{options})", "loss"
         if called not in _LOSSES or not isinstance(call.func, ast.Attribute):
             return None

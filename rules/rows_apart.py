@@ -271,10 +271,9 @@ def _store(build: Build, by: ast.expr, out: ast.expr, value: str) -> str:
         value = value if is_atom(ast.parse(value, mode="eval").body) else f"({value})"
         return f"{tensor}.copy_({{torch}}.where({mask}, {value}.reshape({tensor}.shape), {tensor}))\n"
     row, picked, numbers = build.fresh("row"), build.fresh("picked"), Numbers(build.module, keeps_gradient=True)
-    inside = within(numbers, row, by)
-    build.parts |= numbers.parts
+    inside = numbers.written(within(numbers, row, by))
     lines = [
-        build.wrapped(refusal(numbers, ast.Subscript(out, by, ast.Load()))),
+        build.wrapped(numbers.written(refusal(numbers, ast.Subscript(out, by, ast.Load())))),
         f"{row} = {{torch}}.arange({tensor}.shape[0], device={tensor}.device)",
         f"{picked} = ({inside})[(...,) + (None,) * ({tensor}.dim() - 1)]",
         f"{tensor}.copy_({{torch}}.where({picked}, {value}, {tensor}))",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from graphfix.rule import Leaves, Rewrite, Rewrites, Rule, Safety, Site
 
 from ._condition import Build
-from ._masks import Put
+from ._masks import Put, mask_text
 from ._match import is_pure, is_whole, same
 from ._selection import leaves_out
 
@@ -198,8 +198,8 @@ def _rewritten(
     value = Put({read: names[ast.unparse(read.value)] for read in reads}).text(statement.value)
     made = [build.fresh(f"new_{_last(tensor)}") for tensor in tensors]
     lines.append(f"{', '.join(made)} = {value}")
-    for tensor, new in zip(map(ast.unparse, tensors), made, strict=True):
-        shaped = f"{by}[(...,) + (None,) * ({tensor}.dim() - {by}.dim())]"
+    for place, new in zip(tensors, made, strict=True):
+        tensor, shaped = ast.unparse(place), mask_text(site.module, place, mask)
         lines.append(f"{tensor}.copy_({{torch}}.where({shaped}, {new}.reshape({tensor}.shape), {tensor}))")
     return site.replace(statement, "\n".join(lines) + "\n")
 

@@ -1,4 +1,7 @@
-"""Targets in monai: losses and metrics."""
+"""Targets in monai: losses and metrics.
+
+`graphfix apply examples/libraries/monai_targets.py --scope monai --overlay out/`, where monai is installed.
+"""
 
 import torch
 from monai import losses, metrics

@@ -1,4 +1,7 @@
-"""Targets in torchmetrics.functional."""
+"""Targets in torchmetrics.functional.
+
+`graphfix apply examples/libraries/torchmetrics_targets.py --scope torchmetrics --overlay out/`, where torchmetrics is installed.
+"""
 
 import torch
 import torchmetrics.functional as tm
