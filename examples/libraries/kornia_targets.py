@@ -1,6 +1,7 @@
 """Targets in kornia: geometry, filters, losses, metrics.
 
-`graphfix apply examples/libraries/kornia_targets.py --scope kornia --overlay out/`, where kornia is installed.
+`graphfix apply examples/libraries/kornia_targets.py --scope kornia --overlay out/`,
+where kornia is installed.
 """
 
 import kornia

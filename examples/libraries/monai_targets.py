@@ -1,6 +1,7 @@
 """Targets in monai: losses and metrics.
 
-`graphfix apply examples/libraries/monai_targets.py --scope monai --overlay out/`, where monai is installed.
+`graphfix apply examples/libraries/monai_targets.py --scope monai --overlay out/`,
+where monai is installed.
 """
 
 import torch

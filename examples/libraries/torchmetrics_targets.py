@@ -1,6 +1,7 @@
 """Targets in torchmetrics.functional.
 
-`graphfix apply examples/libraries/torchmetrics_targets.py --scope torchmetrics --overlay out/`, where torchmetrics is installed.
+`graphfix apply examples/libraries/torchmetrics_targets.py --scope torchmetrics --overlay out/`,
+where torchmetrics is installed.
 """
 
 import torch

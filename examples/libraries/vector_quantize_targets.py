@@ -1,6 +1,7 @@
 """Targets in vector_quantize_pytorch (training mode: codebook upkeep).
 
-`graphfix apply examples/libraries/vector_quantize_targets.py --scope vector_quantize_pytorch --overlay out/`, where vector_quantize_pytorch is installed.
+`graphfix apply examples/libraries/vector_quantize_targets.py --scope vector_quantize_pytorch --overlay out/`,
+where vector_quantize_pytorch is installed.
 """
 
 import torch

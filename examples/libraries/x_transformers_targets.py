@@ -1,6 +1,7 @@
 """Targets in x_transformers: wrappers around a tiny decoder.
 
-`graphfix apply examples/libraries/x_transformers_targets.py --scope x_transformers --overlay out/`, where x_transformers is installed.
+`graphfix apply examples/libraries/x_transformers_targets.py --scope x_transformers --overlay out/`,
+where x_transformers is installed.
 """
 
 import torch
