@@ -717,7 +717,7 @@ def test_rows_computed_apart_need_a_call_that_leaves_some_out(tmp_path: Path, ru
 def test_a_function_of_an_array_is_no_table(tmp_path: Path) -> None:
     """Also where a docstring stands above its first statement."""
     table = (
-        "import numpy as np\n\n\ndef table(a):\n    '''How high it goes.'''\n    return float(np.percentile(a, 90))\n\n\n"
+        "import numpy as np\n\n\ndef table(a):\n    '''How high.'''\n    return float(np.percentile(a, 90))\n\n\n"
         "def f(x):\n    return x / table(x.numpy())\n"
     )
     calls = "graphfix.Call(f, torch.rand(5)), graphfix.Call(f, torch.rand(2, 3))"
